@@ -1,0 +1,44 @@
+"""Embedding database and region search for chromatin accessibility.
+
+    import atacsearch as ats
+    index = ats.open_index("my.index")
+    calls = index.annotate("new_cells.h5ad", label="cell_type")
+
+Names are imported when they are first used: `import atacsearch` alone loads no torch and no pandas.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .client import Client, open_index
+    from .encode import Encoder
+    from .genome.tokensets import TokenSets
+    from .genome.universe import Universe
+    from .model import load_model
+
+__version__ = "0.1.0"
+__all__ = ["Client", "Encoder", "TokenSets", "Universe", "__version__", "load_model", "open_index"]
+
+_HOMES = {
+    "Client": "atacsearch.client",
+    "Encoder": "atacsearch.encode",
+    "TokenSets": "atacsearch.genome.tokensets",
+    "Universe": "atacsearch.genome.universe",
+    "load_model": "atacsearch.model",
+    "open_index": "atacsearch.client",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'atacsearch' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

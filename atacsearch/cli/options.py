@@ -1,0 +1,205 @@
+"""Option sets that several commands share, so that the same word means the same everywhere.
+
+Each is a decorator. `reader_options` and `output_options` gather their options into one argument each.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from .failures import DEBUG
+
+if TYPE_CHECKING:
+    from ..readers.inputs import ReadOptions
+
+F = TypeVar("F", bound=Callable[..., Any])
+FORMATS = ("table", "tsv", "json", "parquet")
+
+
+def _remember_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta[DEBUG] = True
+
+
+def debug_option(command: F) -> F:
+    """`--debug`: show the traceback of an error."""
+    return click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_remember_debug,
+        help="Show the traceback of an error.",
+    )(command)
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where and how a table is to be written.
+
+    Attributes:
+        format: one of `FORMATS`.
+        path: the file; None is stdout.
+    """
+
+    format: str
+    path: Path | None
+
+    def write(self, table: Any) -> None:
+        """Write a `pyarrow.Table`."""
+        from ..query.results import write_table
+
+        write_table(table, self.format, self.path)
+
+
+def output_options(command: F) -> F:
+    """`--format` and `-o`, given to the command as `output: Output`.
+
+    Without `--format` the suffix of the output file decides; on stdout it is a readable table.
+    """
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, format: str | None, output: Path | None, **kwargs: Any) -> Any:
+        if format is None:
+            suffix = output.suffix.lstrip(".").lower() if output else ""
+            format = suffix if suffix in FORMATS else "table" if output is None else "tsv"
+        if format == "parquet" and output is None:
+            raise click.UsageError("--format parquet is binary and is not written to stdout: add -o FILE")
+        return command(*args, output=Output(format, output), **kwargs)
+
+    for option in (
+        click.option(
+            "-o",
+            "--output",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Write the table to this file instead of stdout.",
+        ),
+        click.option(
+            "--format", type=click.Choice(FORMATS), help="Form of the table [default: table; else by suffix]."
+        ),
+    ):
+        wrapped = option(wrapped)  # type: ignore[assignment]
+    return wrapped  # type: ignore[return-value]
+
+
+_READER_OPTIONS = (
+    click.option("--genome", metavar="NAME", help="Genome of the input (hg38, hg19, mm10, mm39 ...)."),
+    click.option(
+        "--strict-genome", is_flag=True, help="Refuse input that fits the genome no better than by chance."
+    ),
+    click.option(
+        "--min-fragments",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Fragments: keep barcodes with at least N fragments.",
+    ),
+    click.option(
+        "--whitelist",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Fragments: keep the barcodes of this file, one a line.",
+    ),
+    click.option(
+        "--tss",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Fragments: BED6 of transcription start sites, for TSS enrichment.",
+    ),
+    click.option(
+        "--blacklist",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Fragments: BED of blacklisted regions, for the blacklist ratio.",
+    ),
+    click.option(
+        "--counting",
+        type=click.Choice(["fragment", "insertion"]),
+        help="Fragments: what opens a region, the whole fragment or its two insertions "
+        "[default: as the index or model says, else fragment].",
+    ),
+    click.option("--sample", metavar="NAME", help="Sample name: an indexed cell is called SAMPLE#BARCODE."),
+)
+
+
+def reader_options(command: F) -> F:
+    """How inputs are read, given to the command as `reading: dict` of what the user set."""
+
+    names = (
+        "genome", "strict_genome", "min_fragments", "whitelist", "tss", "blacklist", "counting", "sample"
+    )  # fmt: skip
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        reading = {name: value for name in names if (value := kwargs.pop(name)) is not None}
+        return command(*args, reading=reading, **kwargs)
+
+    for option in reversed(_READER_OPTIONS):
+        wrapped = option(wrapped)  # type: ignore[assignment]
+    return wrapped  # type: ignore[return-value]
+
+
+def read_options(reading: dict[str, Any]) -> ReadOptions:
+    """The `ReadOptions` of what `reader_options` gathered."""
+    from ..readers.inputs import ReadOptions
+
+    return ReadOptions(**reading)
+
+
+def index_option(command: F) -> F:
+    """`--index INDEX`, required."""
+    return click.option(
+        "--index", "index_path", required=True, metavar="INDEX", help="Index folder (or Qdrant URL)."
+    )(command)
+
+
+def device_option(command: F) -> F:
+    """`--device`: where the encoder runs."""
+    return click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        metavar="auto|cpu|cuda",
+        help="Where the encoder runs.",
+    )(command)
+
+
+def where_option(command: F) -> F:
+    """`--where`, repeatable, and-ed."""
+    return click.option(
+        "--where",
+        multiple=True,
+        metavar="CONDITION",
+        help="Only items with e.g. 'assay=ATAC-seq', 'n_fragments>=1000', 'cell_type in (B, NK)'; "
+        "joined by `and`; may be repeated.",
+    )(command)
+
+
+def k_option(default: int) -> Callable[[F], F]:
+    """`-k`: the number of neighbours."""
+    return click.option(
+        "-k",
+        "--k",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=True,
+        metavar="N",
+        help="Number of nearest neighbours.",
+    )
+
+
+def universe_option(required: bool = True) -> Callable[[F], F]:
+    """`--universe`: a BED file of regions or the name of a known public universe."""
+    return click.option(
+        "--universe",
+        required=required,
+        metavar="U",
+        help="Universe: a BED file of regions, or the name of a known public one.",
+    )
+
+
+def model_option(required: bool = True, help: str = "Model folder, or a name on the hub.") -> Callable[[F], F]:
+    """`--model`: a checkpoint folder in the published layout."""
+    return click.option("--model", required=required, metavar="MODEL", help=help)

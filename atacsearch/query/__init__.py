@@ -1,0 +1,1 @@
+"""Questions put to an index: search, label transfer, and the filling of its collections."""
