@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .client import Client, open_index
-    from .encode import Encoder
+    from .encode.encoder import Encoder
     from .genome.tokensets import TokenSets
     from .genome.universe import Universe
-    from .model import load_model
+    from .model.checkpoint import load_model
 
 __version__ = "0.1.0"
 __all__ = ["Client", "Encoder", "TokenSets", "Universe", "__version__", "load_model", "open_index"]
 
 _HOMES = {
     "Client": "atacsearch.client",
-    "Encoder": "atacsearch.encode",
+    "Encoder": "atacsearch.encode.encoder",
     "TokenSets": "atacsearch.genome.tokensets",
     "Universe": "atacsearch.genome.universe",
-    "load_model": "atacsearch.model",
+    "load_model": "atacsearch.model.checkpoint",
     "open_index": "atacsearch.client",
 }
 

@@ -57,6 +57,12 @@ class Output:
 
         write_table(table, self.format, self.path)
 
+    def write_record(self, record: dict[str, Any]) -> None:
+        """Write the properties of one thing."""
+        from ..query.results import write_record
+
+        write_record(record, self.format, self.path)
+
 
 def output_options(command: F) -> F:
     """`--format` and `-o`, given to the command as `output: Output`.
@@ -200,6 +206,8 @@ def universe_option(required: bool = True) -> Callable[[F], F]:
     )
 
 
-def model_option(required: bool = True, help: str = "Model folder, or a name on the hub.") -> Callable[[F], F]:
+def model_option(
+    required: bool = True, help: str = "Model folder, or a name on the hub."
+) -> Callable[[F], F]:
     """`--model`: a checkpoint folder in the published layout."""
     return click.option("--model", required=required, metavar="MODEL", help=help)

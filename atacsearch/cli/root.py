@@ -17,7 +17,9 @@ COMMANDS = {
     "universe": LazyCommand("atacsearch.cli.universe:universe", "Build a universe or look into one."),
     "tokenize": LazyCommand("atacsearch.cli.tokenize:tokenize", "Turn cells or BED files into token sets."),
     "train": LazyCommand("atacsearch.cli.train:train", "Train a model."),
-    "embed": LazyCommand("atacsearch.cli.embed:embed", "Turn cells, BED files or their regions into vectors."),
+    "embed": LazyCommand(
+        "atacsearch.cli.embed:embed", "Turn cells, BED files or their regions into vectors."
+    ),
     "index": LazyCommand("atacsearch.cli.index:index", "Create an index, add to it, check it."),
     "search": LazyCommand("atacsearch.cli.search:search", "Find the nearest cells, BED files or regions."),
     "annotate": LazyCommand("atacsearch.cli.annotate:annotate", "Name cells or BED files by label transfer."),

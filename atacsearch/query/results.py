@@ -57,6 +57,30 @@ def write_table(table: Any, format: str, path: Path | None = None, stream: TextI
         raise
 
 
+def write_record(
+    record: dict[str, Any], format: str, path: Path | None = None, stream: TextIO | None = None
+) -> None:
+    """Write the properties of one thing: one a line as `table`, else one row (JSON: one object in the list).
+
+    Args:
+        record: names and values; sequences of values are joined by `; `.
+        format: one of `table`, `tsv`, `json`, `parquet`.
+        path: the file; None writes to `stream`.
+        stream: text stream, stdout by default.
+    """
+    import pyarrow as pa
+
+    flat = {k: "; ".join(map(str, v)) if isinstance(v, list | tuple) else v for k, v in record.items()}
+    if format == "table":
+        values = [
+            "" if v is None else f"{v:,}" if isinstance(v, int | float) else str(v) for v in flat.values()
+        ]
+        table = pa.table({"property": list(flat), "value": values})
+    else:
+        table = pa.table({k: [v] for k, v in flat.items()})
+    write_table(table, format, path, stream)
+
+
 def _write_text(table: Any, format: str, stream: TextIO) -> None:
     if format == "json":
         stream.write(json.dumps(list(records(table)), indent=1, ensure_ascii=False) + "\n")

@@ -1,0 +1,69 @@
+"""`atacsearch embed`: vectors of cells, BED files or their regions, without an index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import debug_option, device_option, model_option, read_options, reader_options
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@model_option()
+@click.option(
+    "--modality", type=click.Choice(["atac"]), default="atac", show_default=True, help="What INPUT holds."
+)
+@click.option(
+    "--level",
+    type=click.Choice(["cell", "region"]),
+    default="cell",
+    show_default=True,
+    help="One vector an item (cell or BED file), or one a region of each item.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The Parquet file to write: id, vector; for regions also chrom, start, end (0-based half-open).",
+)
+@device_option
+@reader_options
+@debug_option
+def embed(
+    inputs: tuple[str, ...],
+    model: str,
+    modality: str,
+    level: str,
+    target: Path,
+    device: str,
+    reading: dict[str, Any],
+) -> None:
+    """Turn cells, BED files or their regions into vectors.
+
+    One vector for each input item, in input order; an item without a region of the universe has a vector of
+    zeros. With --level region, one contextual vector for each region that is open in the item.
+
+    \b
+    Example:
+      atacsearch embed cells.h5ad --model my.model -o vectors.parquet
+      atacsearch embed peaks.bed --model my.model --level region -o regions.parquet
+    """
+    from ..encode.encoder import Encoder
+    from ..model.checkpoint import load_model
+    from ..query.embedding import write_vectors
+    from ..query.inputs import counting_as, joined, read_all
+    from .messages import progress, say
+
+    loaded = load_model(model)
+    options = counting_as(loaded.counting, read_options(reading), "model")
+    sets = joined(read_all(inputs, loaded.universe, options, say))
+    encoder = Encoder(loaded, device=device)
+    say(f"Encoding on {encoder.describe()}")
+    with progress("Encoding", len(sets)) as advance:
+        rows = write_vectors(target, encoder, loaded, sets, level=level, progress=advance)
+    say(f"{target}: {rows:,} vectors of {loaded.dim} dimensions ({modality})")

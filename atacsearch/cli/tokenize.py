@@ -1,0 +1,55 @@
+"""`atacsearch tokenize`: cells or BED files as sets of universe regions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import debug_option, read_options, reader_options, universe_option
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@universe_option()
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The Parquet file to write: columns id, tokens (list<uint32>).",
+)
+@click.option(
+    "--parity",
+    type=click.Choice(["gtars"]),
+    help="Give exactly the ids that gtars gives: duplicates kept, unk where nothing is hit.",
+)
+@reader_options
+@debug_option
+def tokenize(
+    inputs: tuple[str, ...], universe: str, target: Path, parity: str | None, reading: dict[str, Any]
+) -> None:
+    """Turn cells or BED files into token sets.
+
+    INPUT is an h5ad, a fragment file, a BED or narrowPeak file, or a manifest (.tsv/.csv with a column
+    `file`). The tokens of an item are the regions of the universe that it overlaps, ascending, each once.
+    The digest of the universe is in the metadata of the file.
+
+    \b
+    Example:
+      atacsearch tokenize fragments.tsv.gz --universe universe.bed.gz -o tokens.parquet
+      atacsearch tokenize peaks.tsv --universe epiagent-ccre-hg38 -o tokens.parquet --genome hg38
+    """
+    from ..genome.universe import Universe
+    from ..query.inputs import joined, read_all
+    from ..query.results import write_table
+    from .messages import say
+
+    regions = Universe.load(universe, genome=reading.get("genome"))
+    items = read_all(inputs, regions, read_options({**reading, "parity": parity}), say)
+    sets = joined(items)
+    write_table(sets.to_arrow(), "parquet", target)
+    n_empty = int((sets.lengths == 0).sum())
+    say(f"{target}: {len(sets):,} items, {len(sets.tokens):,} tokens, {n_empty:,} items empty")

@@ -1,0 +1,96 @@
+"""`atacsearch universe build|info`: the vocabulary of regions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .options import Output, debug_option, output_options
+
+
+@click.group()
+@debug_option
+def universe() -> None:
+    """Build a universe or look into one.
+
+    A universe is a BED file of regions: the vocabulary of a model, one token a line.
+
+    \b
+    Example:
+      atacsearch universe build peaks/*.narrowPeak.gz -o universe.bed.gz --genome hg38
+      atacsearch universe info universe.bed.gz
+    """
+
+
+@universe.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The BED file to write; .gz is compressed.",
+)
+@click.option("--genome", metavar="NAME", help="Genome of the input (hg38, hg19, mm10, mm39 ...).")
+@click.option(
+    "--max-regions",
+    type=click.IntRange(min=1),
+    default=250_000,
+    show_default=True,
+    help="Keep at most this many regions, those covered by most inputs.",
+)
+@click.option("--min-width", type=click.IntRange(min=1), help="Narrowest region, in base pairs.")
+@click.option(
+    "--max-width", type=click.IntRange(min=1), help="Widest region, in base pairs; wider ones are split."
+)
+@debug_option
+def build(
+    inputs: tuple[str, ...],
+    target: Path,
+    genome: str | None,
+    max_regions: int,
+    min_width: int | None,
+    max_width: int | None,
+) -> None:
+    """Build a universe from BED files, fragments or an h5ad.
+
+    Regions open in more than a cut-off of the inputs are merged, split or widened to the stated widths,
+    sorted, and made not to overlap. The peaks of an h5ad are kept by the number of cells in which they are
+    open.
+
+    \b
+    Example:
+      atacsearch universe build a.bed b.narrowPeak.gz c.h5ad -o universe.bed.gz --genome hg38
+    """
+    from ..query.universes import build_from_inputs
+    from .messages import say
+
+    made = build_from_inputs(
+        inputs, genome=genome, max_regions=max_regions, min_width=min_width, max_width=max_width, say=say
+    )
+    made.save(target)
+    say(f"{target}: {len(made):,} regions, genome {made.genome or 'unknown'}, digest {made.digest[:12]}")
+
+
+@universe.command()
+@click.argument("name", metavar="UNIVERSE")
+@click.option("--genome", metavar="NAME", help="Genome, where the file does not say it.")
+@output_options
+@debug_option
+def info(name: str, genome: str | None, output: Output) -> None:
+    """Tell what a universe holds.
+
+    UNIVERSE is a BED file or the name of a known public universe.
+
+    \b
+    Example:
+      atacsearch universe info universe.bed.gz
+      atacsearch universe info epiagent-ccre-hg38 --format json
+    """
+    from dataclasses import asdict
+
+    from ..genome.universe import Universe
+
+    output.write_record(asdict(Universe.load(name, genome=genome).info()))

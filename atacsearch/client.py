@@ -1,0 +1,217 @@
+"""The Python client: the command line's words as methods of an open index.
+
+import atacsearch as ats
+index = ats.open_index("my.index")
+index.search("cells", "peaks.bed", k=5, where="cell_type=B")      # pandas.DataFrame
+index.annotate("new.h5ad", label="cell_type")                     # pandas.DataFrame
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .query.session import Progress, Say, Session, no_progress, silent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .query.ingest import Added
+    from .query.regions import RegionsAdded
+    from .readers.inputs import ReadOptions
+
+Inputs = str | Path | Sequence[str | Path]
+Words = str | Sequence[str]
+
+
+def open_index(
+    path: str | Path,
+    *,
+    url: str | None = None,
+    device: str = "auto",
+    model: str | Path | None = None,
+    say: Say = silent,
+) -> Client:
+    """Open an index.
+
+    Args:
+        path: the index folder. With a server, the folder that holds its shards and metadata.
+        url: address of the Qdrant server that holds the vectors, where it is not the one that the index
+            names.
+        device: where the encoder runs: `auto`, `cpu`, `cuda`.
+        model: encode with this checkpoint instead of the index's own; refused unless it is the same model.
+        say: receives messages (what readers skipped, what fraction mapped, the device), one line each.
+
+    Returns:
+        The client. The model is loaded when it is first needed.
+
+    Raises:
+        InputError: no index there, or one of a newer format.
+
+    Example:
+        >>> index = open_index("my.index", say=print)              # doctest: +SKIP
+        >>> index.annotate("new.h5ad", label="cell_type").head()   # doctest: +SKIP
+    """
+    from .store.index import Index
+
+    return Client(
+        Session(Index.open(Path(path), url=url), device, None if model is None else str(model), say)
+    )
+
+
+class Client:
+    """An open index: search, annotate, add, look."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def __repr__(self) -> str:
+        return f"Client({str(self.session.index.path)!r})"
+
+    def search(self, kind: str, query: str | Path, **options: Any) -> pd.DataFrame:
+        """The nearest cells, BED files or regions; see `search_table` for the arguments."""
+        return self.search_table(kind, query, **options).to_pandas()
+
+    def search_table(
+        self,
+        kind: str,
+        query: str | Path,
+        *,
+        k: int = 10,
+        where: Words = (),
+        items: Words = (),
+        contexts: Words = (),
+        columns: Sequence[str] | None = None,
+        options: ReadOptions | None = None,
+        progress: Progress = no_progress,
+    ) -> Any:
+        """The nearest cells, BED files or regions, as a `pyarrow.Table`.
+
+        Args:
+            kind: `cells`, `beds` or `regions`.
+            query: a file, an indexed id, a region string (1-based inclusive) or a gene symbol.
+            k: answers for each query.
+            where: conditions on the answers, such as `assay=ATAC-seq`.
+            items: of a file with several items, those that ask.
+            contexts: for a region or gene in `regions`, the contexts in which it asks.
+            columns: label columns to show; None for all.
+            options: how a file is read.
+            progress: called with the number of items encoded.
+
+        Returns:
+            `query, rank, id, distance` and label columns; with the resolved BED interval for a region or
+            gene.
+
+        Raises:
+            InputError: an unknown query, column or context, or an empty collection.
+        """
+        from .query.search import search
+
+        return search(
+            self.session,
+            kind,
+            query,
+            k=k,
+            where=_words(where),
+            items=_words(items),
+            contexts=_words(contexts),
+            columns=columns,
+            options=options,
+            progress=progress,
+        )
+
+    def annotate(self, inputs: Inputs, label: Words, **options: Any) -> pd.DataFrame:
+        """Names for cells or BED files by label transfer; see `annotate_table` for the arguments."""
+        return self.annotate_table(inputs, label, **options).to_pandas()
+
+    def annotate_table(
+        self,
+        inputs: Inputs,
+        label: Words,
+        *,
+        k: int = 15,
+        where: Words = (),
+        reference: str | None = None,
+        options: ReadOptions | None = None,
+        progress: Progress = no_progress,
+    ) -> Any:
+        """Names for cells or BED files by label transfer, as a `pyarrow.Table`.
+
+        Args:
+            inputs: one input or several: h5ad, fragments, BED or narrowPeak files, manifests.
+            label: one label column or several.
+            k: number of voters.
+            where: conditions that voters must meet.
+            reference: `cells` or `beds`, the collection that votes; by default that of the inputs' kind.
+            options: how files are read.
+            progress: called with the number of items encoded.
+
+        Returns:
+            `item, label, confidence, margin, nearest_distance, status`, one row per input item in input
+            order; with several labels `label_name` after `item`.
+
+        Raises:
+            InputError: an unreadable input, or a label column that does not exist (those that do are listed).
+            DigestError: another model than the index's.
+        """
+        from .query.transfer import annotate
+
+        return annotate(
+            self.session,
+            self._read(inputs, options),
+            _words(label),
+            k=k,
+            where=_words(where),
+            reference=reference,
+            progress=progress,
+        )
+
+    def add_cells(self, inputs: Inputs, **options: Any) -> Added:
+        """Index the cells of h5ad or fragment files; see `query.ingest.add_items` for the arguments."""
+        return self._add("cells", inputs, **options)
+
+    def add_beds(self, inputs: Inputs, **options: Any) -> Added:
+        """Index BED files, one by one or by a manifest; see `query.ingest.add_items` for the arguments."""
+        return self._add("bedfiles", inputs, **options)
+
+    def _add(self, kind: str, inputs: Inputs, **options: Any) -> Added:
+        from .query.ingest import add_items
+
+        return add_items(self.session, kind, _inputs(inputs), **options)
+
+    def add_regions(
+        self,
+        context_label: str = "cell_type",
+        *,
+        contexts: Words = (),
+        genes: str | Path | None = None,
+        progress: Progress = no_progress,
+    ) -> RegionsAdded:
+        """Index regions in context, from everything that is indexed.
+
+        Args:
+            context_label: label column; items that share a value form one context.
+            contexts: only these values; all where it is empty.
+            genes: a gene table (BED6 of TSS, or GTF) to keep with the index.
+            progress: called with the number of items encoded.
+        """
+        from .query.regions import add_regions
+
+        if genes is not None:
+            self.set_genes(genes)
+        return add_regions(self.session, context_label, contexts=_words(contexts), progress=progress)
+
+    def _read(self, inputs: Inputs, options: ReadOptions | None) -> Any:
+        from .query.inputs import read_for
+        from .readers.inputs import ReadOptions
+
+        return read_for(self.session, _inputs(inputs), options or ReadOptions())
+
+
+def _inputs(inputs: Inputs) -> list[str | Path]:
+    return [inputs] if isinstance(inputs, str | Path) else list(inputs)
+
+
+def _words(words: Words) -> list[str]:
+    return [words] if isinstance(words, str) else list(words)

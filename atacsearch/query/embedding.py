@@ -1,0 +1,94 @@
+"""Vectors written to Parquet as they are made: `id, vector`, for regions with `chrom, start, end`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .regions import by_tokens
+from .session import ENCODE_BLOCK, Progress, no_progress
+
+if TYPE_CHECKING:
+    from ..encode.encoder import Encoder
+    from ..genome.tokensets import TokenSets
+    from ..model.checkpoint import Model
+
+
+def write_vectors(
+    path: Path,
+    encoder: Encoder,
+    model: Model,
+    sets: TokenSets,
+    *,
+    level: str = "cell",
+    progress: Progress = no_progress,
+) -> int:
+    """Encode token sets and write their vectors.
+
+    Args:
+        path: the Parquet file; it appears when it is complete.
+        encoder: gives the vectors.
+        model: the encoder's model; its digests go into the file's metadata.
+        sets: what to encode.
+        level: `cell` for one vector a set, `region` for one contextual vector a token.
+        progress: called with the number of sets encoded.
+
+    Returns:
+        The number of rows.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    fields = [pa.field("id", pa.string())]
+    if level == "region":
+        fields += [pa.field("chrom", pa.string()), pa.field("start", pa.int64()), pa.field("end", pa.int64())]
+    fields.append(pa.field("vector", pa.list_(pa.float32(), model.dim)))
+    metadata = {
+        "atacsearch.model_digest": model.digest,
+        "atacsearch.universe_digest": model.universe_digest,
+        "atacsearch.dtype": str(encoder.dtype).removeprefix("torch."),
+    }
+    schema = pa.schema(fields, metadata=metadata)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    rows = 0
+    try:
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            for columns, n_sets in (
+                _cells(encoder, sets) if level == "cell" else _regions(encoder, model, sets)
+            ):
+                table = pa.table([*columns[:-1], _vectors(columns[-1], model.dim)], schema=schema)
+                writer.write_table(table)
+                rows += table.num_rows
+                progress(n_sets)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return rows
+
+
+def _vectors(vectors: npt.NDArray[np.float32], dim: int) -> Any:
+    import pyarrow as pa
+
+    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1), pa.float32()), dim)
+
+
+def _cells(encoder: Encoder, sets: TokenSets) -> Iterator[tuple[list[Any], int]]:
+    for first in range(0, len(sets), ENCODE_BLOCK):
+        part = sets.take(np.arange(first, min(first + ENCODE_BLOCK, len(sets))))
+        yield [list(part.names), encoder.encode(part)], len(part)
+
+
+def _regions(encoder: Encoder, model: Model, sets: TokenSets) -> Iterator[tuple[list[Any], int]]:
+    for part in by_tokens(sets):
+        regions = model.universe.intervals.take(part.tokens.astype(np.int64))
+        names = np.repeat(np.asarray(part.names, object), part.lengths)
+        vectors = [np.empty((0, model.dim), np.float32), *encoder.encode_regions(part)]
+        yield (
+            [names.tolist(), regions.names().tolist(), regions.start, regions.end, np.concatenate(vectors)],
+            len(part),
+        )

@@ -1,0 +1,283 @@
+"""Search: the nearest cells, BED files or regions of an index to a query, by cosine distance.
+
+A query is a file (each of its items asks on its own), the id of an indexed item, a region string, or a gene
+symbol. Files are encoded by the index's model; ids are asked with their stored vectors; regions and genes as
+the set of universe regions that they overlap, except in the collection `regions`, where each of those asks
+with its stored contextual vector in each context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from ..genome.intervals import Intervals
+from ..genome.tokensets import TokenSets
+from .inputs import pick, read_for
+from .regions import region_id
+from .regionstring import format_region, parse_region
+from .session import KINDS, VECTOR, Progress, Session, no_progress
+
+if TYPE_CHECKING:
+    from ..readers.inputs import ReadOptions
+    from ..store.snapshot import Snapshot
+
+MAX_REGIONS = 50  # universe regions that one region string may ask for in the collection `regions`
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked, as vectors.
+
+    Attributes:
+        names: [q] name of each query.
+        vectors: [q, d] float32; a zero vector asks for nothing.
+        itself: [q] id of the query in the collection searched, left out of its own answers; None where it
+            has none.
+        interval: the BED interval of a region or gene, 0-based half-open.
+    """
+
+    names: tuple[str, ...]
+    vectors: npt.NDArray[np.float32]
+    itself: tuple[str | None, ...]
+    interval: tuple[str, int, int] | None = None
+
+
+def search(
+    session: Session,
+    kind: str,
+    query: str | Path,
+    *,
+    k: int = 10,
+    where: Sequence[str] = (),
+    items: Sequence[str] = (),
+    contexts: Sequence[str] = (),
+    columns: Sequence[str] | None = None,
+    options: ReadOptions | None = None,
+    progress: Progress = no_progress,
+) -> Any:
+    """The k nearest items of a collection.
+
+    Args:
+        session: the open index.
+        kind: `cells`, `beds` or `regions`.
+        query: a file, an indexed id, a region string (1-based inclusive) or a gene symbol.
+        k: number of answers for each query.
+        where: conditions on the answers, and-ed.
+        items: of a file with several items, those that ask; empty for all.
+        contexts: for a region or gene in the collection `regions`, the contexts in which it asks; empty for
+            all.
+        columns: label columns to show; None for all.
+        options: how a file is read.
+        progress: called with the number of items encoded.
+
+    Returns:
+        A `pyarrow.Table`, nearest first: `query, rank, id, distance` and the label columns; for a region or
+        gene also the BED interval that it was resolved to (`query_chrom, query_start, query_end`).
+
+    Raises:
+        InputError: the query is none of these, the collection is empty, or a filter has no index.
+    """
+    if kind not in KINDS:
+        raise InputError(f"search {kind!r}: expected cells, beds or regions")
+    collection = KINDS[kind]
+    snapshot = session.snapshot()
+    if not snapshot.count(collection):
+        raise InputError(f"the index holds no {kind}: add some with `atacsearch index add-{kind}`")
+    if columns is not None:
+        _check_columns(snapshot, collection, columns)
+    asked = _resolve(session, snapshot, collection, str(query), items, contexts, options, progress)
+    return _answers(session, snapshot, collection, asked, k, where, columns)
+
+
+def _check_columns(snapshot: Snapshot, collection: str, columns: Sequence[str]) -> None:
+    known = snapshot.columns(collection)
+    missing = [c for c in columns if c not in known]
+    if missing:
+        raise InputError(
+            f"no column {missing[0]!r} among the {collection} of this index; there are: {', '.join(known)}"
+        )
+
+
+def _resolve(
+    session: Session,
+    snapshot: Snapshot,
+    collection: str,
+    text: str,
+    items: Sequence[str],
+    contexts: Sequence[str],
+    options: ReadOptions | None,
+    progress: Progress,
+) -> Query:
+    """Find out what the query is: a file first, then an id, a region string, a gene."""
+    if Path(text).exists():
+        return _from_file(session, text, items, options, progress)
+    if items:
+        raise InputError(f"{text}: no such file; --item picks from the items of a file")
+    for kind in dict.fromkeys((collection, *KINDS.values())):
+        found = snapshot.find(kind, text)
+        if found is not None:
+            session.say(f"Query: {found} of the indexed {kind}")
+            vectors = snapshot.vectors(kind, [found], VECTOR)
+            return Query((found,), vectors, (found if kind == collection else None,))
+    region = parse_region(text)
+    if region is None:
+        region = _gene(session, text)
+    return _from_region(session, snapshot, collection, text, region, contexts)
+
+
+def _from_file(
+    session: Session, path: str, items: Sequence[str], options: ReadOptions | None, progress: Progress
+) -> Query:
+    from ..readers.inputs import ReadOptions
+
+    found = read_for(session, [path], options or ReadOptions())
+    if items and len(found) > 1:
+        raise InputError(f"{path}: --item picks from one file; this manifest names {len(found)}")
+    sets = TokenSets.concat([x.sets for x in found])
+    if items:
+        sets = sets.take(pick(found[0], items))
+    empty = int((sets.lengths == 0).sum())
+    if empty:
+        session.say(f"{empty:,} of {len(sets):,} items have no region of the universe and get no answers")
+    return Query(sets.names, session.encode(sets, progress), (None,) * len(sets))
+
+
+def _gene(session: Session, symbol: str) -> tuple[str, int, int]:
+    if session.genes is None:
+        raise InputError(
+            f"{symbol!r} is no file, no indexed id and no region string (chr1:1001-1500); if it is a gene, "
+            "the index has no gene table: give one with `atacsearch index add-regions INDEX --genes TSS.bed`"
+        )
+    promoters = session.genes.promoters(symbol)
+    if not len(promoters):
+        raise InputError(
+            f"{symbol!r} is no file, no indexed id, no region string and no gene of the gene table"
+        )
+    chrom = promoters.names()[0]
+    own = promoters.names() == chrom
+    if not own.all():
+        session.say(f"{symbol}: promoters on several chromosomes, those on {chrom} are used")
+    return str(chrom), int(promoters.start[own].min()), int(promoters.end[own].max())
+
+
+def _from_region(
+    session: Session,
+    snapshot: Snapshot,
+    collection: str,
+    text: str,
+    interval: tuple[str, int, int],
+    contexts: Sequence[str],
+) -> Query:
+    chrom, start, end = interval
+    asked = Intervals.from_columns([chrom], [start], [end])
+    sets = session.universe.tokenize([asked])
+    tokens = sets[0]
+    session.say(
+        f"Query: {text} = BED {chrom} {start} {end}, overlaps {len(tokens):,} regions of the universe"
+    )
+    if not len(tokens):
+        raise InputError(
+            f"{text} (BED {chrom} {start} {end}) overlaps no region of the universe{_near(session, asked)}"
+        )
+    if collection != "regions":
+        named = TokenSets(sets.offsets, sets.tokens, (text,), sets.universe_digest)
+        return Query((text,), session.encode(named), (None,), interval)
+    if len(tokens) > MAX_REGIONS:
+        raise InputError(
+            f"{text}: overlaps {len(tokens):,} regions of the universe; at most {MAX_REGIONS}, narrow it"
+        )
+    return _contextual(session, snapshot, text, tokens, interval, contexts)
+
+
+def _near(session: Session, asked: Intervals) -> str:
+    regions = session.universe.intervals
+    if asked.chroms[0] not in regions.chroms:
+        return f", which has no chromosome {asked.chroms[0]!r} (it has {', '.join(regions.chroms[:3])} ...)"
+    rows = np.flatnonzero(regions.names() == asked.chroms[0])
+    gap = np.maximum(regions.start[rows] - asked.end[0], asked.start[0] - regions.end[rows])
+    row = int(rows[np.argmin(gap)])
+    chrom, start, end = session.universe.region(row)
+    return f"; the nearest is {format_region(chrom, start, end)}, {int(gap.min()) + 1:,} bp away"
+
+
+def _contextual(
+    session: Session,
+    snapshot: Snapshot,
+    text: str,
+    tokens: npt.NDArray[np.uint32],
+    interval: tuple[str, int, int],
+    contexts: Sequence[str],
+) -> Query:
+    """Stored contextual vectors of these regions, one query for each region and context that is indexed."""
+    known = snapshot.values("regions", "context")
+    unknown = [c for c in contexts if c not in known]
+    if unknown:
+        raise InputError(f"--context {unknown[0]}: no such context; there are: {', '.join(known)}")
+    wanted = [
+        region_id(*session.universe.region(int(t)), context) for t in tokens for context in contexts or known
+    ]
+    present = [i for i in wanted if snapshot.find("regions", i) is not None]
+    if not present:
+        raise InputError(
+            f"{text}: none of its {len(tokens):,} universe regions is open in an indexed context"
+        )
+    return Query(tuple(present), snapshot.vectors("regions", present, VECTOR), tuple(present), interval)
+
+
+def _answers(
+    session: Session,
+    snapshot: Snapshot,
+    collection: str,
+    asked: Query,
+    k: int,
+    where: Sequence[str],
+    columns: Sequence[str] | None,
+) -> Any:
+    import pyarrow as pa
+
+    filled = np.flatnonzero(np.any(asked.vectors != 0, axis=1))
+    extra = int(any(asked.itself))
+    answer = snapshot.knn(
+        collection, asked.vectors[filled], k + extra, where=list(where) or None, name=VECTOR
+    )
+    rows: list[tuple[str, int, str, float]] = []
+    for q, ids, distance in zip(filled, answer.ids, answer.distance, strict=True):
+        pairs = [(i, float(d)) for i, d in zip(ids, distance, strict=False) if i != asked.itself[q]][:k]
+        rows += [(asked.names[q], rank, i, d) for rank, (i, d) in enumerate(pairs, 1)]
+    ids = [r[2] for r in rows]
+    shown = list(columns or [])
+    if columns is None:
+        shown = [name for name, column in snapshot.columns(collection).items() if column.label]
+    found: dict[str, Any] = {"query": pa.array([r[0] for r in rows], pa.string())}
+    if asked.interval is not None:
+        chrom, start, end = asked.interval
+        found["query_chrom"] = pa.array([chrom] * len(rows), pa.string())
+        found["query_start"] = pa.array([start] * len(rows), pa.int64())
+        found["query_end"] = pa.array([end] * len(rows), pa.int64())
+    found["rank"] = pa.array([r[1] for r in rows], pa.int64())
+    found["id"] = pa.array(ids, pa.string())
+    found["distance"] = pa.array([r[3] for r in rows], pa.float64())
+    labels = snapshot.rows(collection, ids, shown)
+    found |= {name: labels[name] for name in shown if name not in found}
+    table = pa.table(found)
+    return _with_genes(session, table) if collection == "regions" else table
+
+
+def _with_genes(session: Session, table: Any) -> Any:
+    """Add the nearest gene of each region, where the index has a gene table."""
+    if session.genes is None or not table.num_rows or "chrom" not in table.column_names:
+        return table
+    regions = Intervals.from_columns(
+        table["chrom"].to_pylist(), table["start"].to_numpy(), table["end"].to_numpy()
+    )
+    nearest = session.genes.nearest_tss(regions)
+    for name in ("gene", "distance", "promoter"):
+        table = table.append_column("tss_distance" if name == "distance" else name, nearest[name])
+    return table

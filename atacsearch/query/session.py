@@ -1,0 +1,108 @@
+"""An open index together with its own model: what every question and every addition works with.
+
+The index carries the checkpoint that made its vectors, so a session encodes with that one unless it is given
+another, which is refused where its digest differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from ..encode.encoder import Encoder
+    from ..genome.genes import GeneAnnotation
+    from ..genome.tokensets import TokenSets
+    from ..genome.universe import Universe
+    from ..model.checkpoint import Model
+    from ..store.index import Index
+    from ..store.snapshot import Snapshot
+
+Say = Callable[[str], None]
+Progress = Callable[[int], None]
+
+KINDS = {
+    "cells": "cells",
+    "beds": "bedfiles",
+    "regions": "regions",
+}  # what users call a collection -> its name
+VECTOR = "general"
+ENCODE_BLOCK = (
+    512  # items per call of the encoder: often enough for a progress bar, rare enough to cost nothing
+)
+
+
+def silent(text: str) -> None:
+    """Drop a message."""
+
+
+def no_progress(n: int) -> None:
+    """Drop a step of progress."""
+
+
+@dataclass
+class Session:
+    """An index, its model, and where messages go.
+
+    Attributes:
+        index: the open index.
+        device: where the encoder runs (`auto`, `cpu`, `cuda`).
+        model_source: a checkpoint to encode with instead of the index's own; refused where it is another
+            model.
+        say: receives messages for the user, one line each.
+    """
+
+    index: Index
+    device: str = "auto"
+    model_source: str | None = None
+    say: Say = silent
+    _cutoffs: dict[Any, Any] = field(default_factory=dict)
+
+    @cached_property
+    def model(self) -> Model:
+        """The model that made the index's vectors. Raises `DigestError` where it is another one."""
+        from ..model.checkpoint import load_model
+
+        model = load_model(self.model_source or self.index.model_path)
+        self.index.check_model(model.digest, model.universe_digest)
+        return model
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder; its device and precision are said once."""
+        from ..encode.encoder import Encoder
+
+        encoder = Encoder(self.model, device=self.device)
+        self.say(f"Encoding on {encoder.describe()}")
+        return encoder
+
+    @cached_property
+    def universe(self) -> Universe:
+        """The regions behind the index's tokens."""
+        return self.model.universe
+
+    @cached_property
+    def genes(self) -> GeneAnnotation | None:
+        """The index's gene table; None where it was made without one."""
+        from ..genome.genes import GeneAnnotation
+
+        path = self.index.genes_path
+        return None if path is None else GeneAnnotation.from_file(path)
+
+    def snapshot(self) -> Snapshot:
+        """The generation that is current now."""
+        return self.index.snapshot()
+
+    def encode(self, sets: TokenSets, progress: Progress = no_progress) -> npt.NDArray[np.float32]:
+        """Vectors of token sets, [n, d] float32; empty sets give zeros."""
+        blocks = [np.empty((0, self.model.dim), np.float32)]
+        for first in range(0, len(sets), ENCODE_BLOCK):
+            rows = np.arange(first, min(first + ENCODE_BLOCK, len(sets)))
+            blocks.append(self.encoder.encode(sets.take(rows)))
+            progress(len(rows))
+        return np.concatenate(blocks)
