@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from ..errors import InputError
 if TYPE_CHECKING:
     from ..readers.inputs import Items
 
+_INTEGER = re.compile(r"-?(0|[1-9]\d*)")
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 ID_COLUMNS = ("item", "barcode", "id")
 
 
@@ -121,11 +124,13 @@ def _column(values: list[str | None]) -> Any:
 
     text = pa.array(values, pa.string())
     filled = [v for v in values if v is not None]
-    if not filled:
+    if filled and all(_INTEGER.fullmatch(v) for v in filled):
+        kind = pa.int64()
+    elif filled and all(_NUMBER.fullmatch(v) for v in filled):
+        kind = pa.float64()
+    else:
         return text
     try:
-        if all(str(int(v)) == v for v in filled):
-            return text.cast(pa.int64())
-        return text.cast(pa.float64())
-    except ValueError:  # ArrowInvalid is one
+        return text.cast(kind)
+    except pa.ArrowInvalid:  # digits beyond 64 bits are a name
         return text

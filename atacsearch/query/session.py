@@ -61,7 +61,7 @@ class Session:
     device: str = "auto"
     model_source: str | None = None
     say: Say = silent
-    _cutoffs: dict[Any, Any] = field(default_factory=dict)
+    cutoffs: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property
     def model(self) -> Model:

@@ -237,9 +237,9 @@ def reference_cutoff(session: Session, snapshot: Snapshot, reference: Reference)
         A cosine distance; infinity where fewer than two items may vote.
     """
     key = (snapshot.generation, reference.kind, reference.label, reference.where)
-    if key not in session._cutoffs:
-        session._cutoffs[key] = _cutoff(snapshot, reference)
-    return float(session._cutoffs[key])
+    if key not in session.cutoffs:
+        session.cutoffs[key] = _cutoff(snapshot, reference)
+    return float(session.cutoffs[key])
 
 
 def _cutoff(snapshot: Snapshot, reference: Reference) -> float:
