@@ -1,0 +1,257 @@
+"""EmbeddedStore: vectors in the index folder, in immutable qdrant-edge parts that are searched in process.
+
+A part is made in a temporary folder (payload indexes, points, optimise, close), then renamed. It has no
+write-ahead log, since the Parquet shards are the log, and so it can be opened by any number of processes.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import AtacsearchError
+from .columns import payload_key
+from .durable import check_space, copy_tree, disk_errors, put_in_place, remove, size_of, temporary
+from .filters import to_edge
+from .manifest import Part, ShardEntry, count_points
+from .shards import read_points
+from .types import KINDS, IndexInfo
+from .vectors import Collection, Hits, Query, StoredPoint, columns_inside, merge_hits, plan_parts
+
+QUERIES_A_CALL = 1_000
+HNSW = {"m": 16, "ef_construct": 100, "full_scan_threshold": 10_000}
+
+
+class PartUnavailableError(AtacsearchError):
+    """A part cannot be opened here; the exact scan over Parquet still can answer."""
+
+
+class EmbeddedStore:
+    """Vector store in the folder of an index.
+
+    Args:
+        index: the index folder.
+        info: of the index.
+    """
+
+    def __init__(self, index: Path, info: IndexInfo) -> None:
+        self._index = index
+        self._info = info
+        self._open: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._copies: tempfile.TemporaryDirectory[str] | None = None
+
+    def _folder(self, kind: str, name: str) -> Path:
+        return self._index / "vectors" / kind / name
+
+    def publish(self, collection: Collection, parts: Sequence[Part], live: Sequence[ShardEntry]) -> list[Part]:
+        """Keep what fits of `parts` and build one new part of the rest; see `plan_parts`."""
+        kept, shards = plan_parts(collection, parts, live)
+        if not shards:
+            return kept
+        return [*kept, self._build(collection, shards)]
+
+    def _build(self, collection: Collection, shards: Sequence[ShardEntry]) -> Part:
+        import qdrant_edge as qe
+
+        name = f"part-{collection.generation}"
+        path = self._folder(collection.kind, name)
+        made = temporary(path)
+        doing = f"building vectors of the {collection.kind}"
+        n = count_points(shards)
+        # raw vectors once while filling, twice while optimising, links and payload: measured below 3x
+        check_space(self._index, n * (12 * sum(self._info.vectors.values()) + 600) + 8_000_000, doing)
+        remove(path)  # of a writer that was killed after renaming it and before publishing
+        schemas = {
+            "text": qe.PayloadSchemaType.Keyword,
+            "number": qe.PayloadSchemaType.Float,
+            "bool": qe.PayloadSchemaType.Keyword,
+        }
+        inside = columns_inside(collection, shards)
+        try:
+            with disk_errors(self._index, doing):
+                made.mkdir(parents=True)
+                half = self._info.dtype == "float16"
+                datatype = qe.VectorStorageDatatype.Float16 if half else qe.VectorStorageDatatype.Float32
+                shard = qe.EdgeShard.create(
+                    str(made),
+                    qe.EdgeConfig(
+                        vectors={
+                            v: qe.EdgeVectorParams(d, qe.Distance.Cosine, datatype=datatype)
+                            for v, d in self._info.vectors.items()
+                        },
+                        hnsw_config=qe.HnswIndexConfig(**HNSW),
+                        wal_enabled=False,
+                    ),
+                )
+                try:
+                    shard.update(qe.UpdateOperation.create_field_index("_shard", qe.PayloadSchemaType.Integer))
+                    for column, family in inside.items():
+                        if family != "unindexed":
+                            key = payload_key(column)
+                            shard.update(qe.UpdateOperation.create_field_index(key, schemas[family]))
+                    points = 0
+                    for entry in shards:
+                        for batch in read_points(
+                            self._index, entry, collection.payload, collection.types, self._info
+                        ):
+                            rows = zip(batch.ids, batch.vectors, batch.payloads, strict=True)
+                            shard.update(qe.UpdateOperation.upsert_points([qe.Point(*row) for row in rows]))
+                            points += len(batch.ids)
+                    shard.optimize()
+                    shard.flush()
+                finally:
+                    shard.close()
+                put_in_place(made, path)
+        except BaseException:
+            remove(made)
+            raise
+        numbers = {s.number: s.source.id for s in shards}
+        return Part(name, collection.kind, numbers, points, inside, collection.generation)
+
+    def activate(self, kind: str, parts: Sequence[Part]) -> None:
+        """Nothing to do: the manifest names the parts."""
+
+    def clean(self, keep: Iterable[Part], current: Sequence[Part], generation: int) -> None:
+        """Remove folders of parts that no kept generation names."""
+        wanted = {(p.kind, p.name) for p in keep}
+        for kind in KINDS:
+            folder = self._index / "vectors" / kind
+            for path in folder.iterdir() if folder.is_dir() else ():
+                if (kind, path.name) not in wanted:
+                    self._forget(kind, path.name)
+                    remove(path)
+
+    def _forget(self, kind: str, name: str) -> None:
+        with self._lock:
+            shard = self._open.pop(f"{kind}/{name}", None)
+        if shard is not None:
+            shard.close()
+
+    def _shard(self, part: Part) -> Any:
+        """The opened part; opened once and kept."""
+        key = f"{part.kind}/{part.name}"
+        with self._lock:
+            if key not in self._open:
+                self._open[key] = self._load(part)
+            return self._open[key]
+
+    def _load(self, part: Part) -> Any:
+        import qdrant_edge as qe
+
+        path = self._folder(part.kind, part.name)
+        if not path.is_dir():
+            raise PartUnavailableError(f"the vectors {path} are gone; run: atacsearch index repair {self._index}")
+        try:
+            if not os.access(path, os.W_OK):
+                # opening maps files for writing: on a read-only disk a copy is opened instead
+                path = self._copy(path, f"{part.kind}-{part.name}")
+            return qe.EdgeShard.load(str(path))
+        except OSError as error:
+            raise PartUnavailableError(f"cannot copy the vectors {path} to {tempfile.gettempdir()}: {error}") from error
+        except Exception as error:
+            if "Permission denied" in str(error) or "Read-only file system" in str(error):
+                return self._load_copy(path, f"{part.kind}-{part.name}", error)
+            raise PartUnavailableError(
+                f"cannot open the vectors {path} ({error}); run: atacsearch index repair {self._index}"
+            ) from error
+
+    def _load_copy(self, path: Path, name: str, reason: Exception) -> Any:
+        import qdrant_edge as qe
+
+        try:
+            return qe.EdgeShard.load(str(self._copy(path, name)))
+        except Exception as error:
+            raise PartUnavailableError(f"cannot open the vectors {path} ({reason}), nor a copy: {error}") from error
+
+    def _copy(self, path: Path, name: str) -> Path:
+        if self._copies is None:
+            self._copies = tempfile.TemporaryDirectory(prefix="atacsearch-", ignore_cleanup_errors=True)
+        target = Path(self._copies.name, name)
+        copy_tree(path, target)
+        return target
+
+    def search(self, kind: str, parts: Sequence[Part], live: set[int], query: Query) -> Hits:
+        """Query each part and merge the best k."""
+        answers = [self._search_part(part, live, query) for part in parts if self._may_match(part, query)]
+        return merge_hits(answers, len(query.vectors), query.k)
+
+    @staticmethod
+    def _may_match(part: Part, query: Query) -> bool:
+        """False where the part lacks a column of the filter: null matches nothing."""
+        return all(c.column in part.columns for c in (query.where.conditions if query.where else ()))
+
+    def _search_part(self, part: Part, live: set[int], query: Query) -> Hits:
+        import qdrant_edge as qe
+
+        shard = self._shard(part)
+        must = to_edge(query.where)
+        must_not: list[Any] = []
+        dead = [n for n in part.shards if n not in live]
+        if dead:
+            must_not.append(qe.FieldCondition("_shard", match=qe.MatchAny(dead)))
+        if query.not_points:
+            must_not.append(qe.HasIdCondition(set(query.not_points)))
+        filters: dict[str | None, Any] = {}
+
+        def filter_of(source: str | None) -> Any:
+            if source not in filters:
+                own = [qe.FieldCondition("source_id", match=qe.MatchValue(source))] if source is not None else []
+                some = bool(must or must_not or own)
+                filters[source] = qe.Filter(must=must or None, must_not=[*must_not, *own] or None) if some else None
+            return filters[source]
+
+        params = qe.SearchParams(exact=query.exact)
+        hits: Hits = []
+        for start in range(0, len(query.vectors), QUERIES_A_CALL):
+            requests = [
+                qe.QueryRequest(
+                    limit=query.k,
+                    query=qe.Query.Nearest(vector, using=query.name),
+                    filter=filter_of(query.not_sources[start + i] if query.not_sources is not None else None),
+                    params=params,
+                    with_payload=["id"],
+                    with_vector=False,
+                )
+                for i, vector in enumerate(query.vectors[start : start + QUERIES_A_CALL].tolist())
+            ]
+            answers = shard.query_batch(qe.QueryBatchRequest(requests))
+            hits += [[(hit.payload["id"], hit.score) for hit in answer] for answer in answers]
+        return hits
+
+    def scroll(self, part: Part) -> Iterator[StoredPoint]:
+        """All points of a part."""
+        import qdrant_edge as qe
+
+        shard = self._shard(part)
+        offset: Any = None
+        while True:
+            records, offset = shard.scroll(
+                qe.ScrollRequest(offset=offset, limit=2_000, with_payload=True, with_vector=True)
+            )
+            for record in records:
+                vectors = {n: np.asarray(v, np.float32) for n, v in record.vector.items()}
+                yield StoredPoint(str(record.id), record.payload, vectors)
+            if offset is None:
+                return
+
+    def size(self, part: Part) -> int:
+        """Bytes on disk."""
+        path = self._folder(part.kind, part.name)
+        return size_of(path) if path.is_dir() else 0
+
+    def close(self) -> None:
+        """Close all parts and remove copies of them."""
+        with self._lock:
+            shards, self._open = list(self._open.values()), {}
+        for shard in shards:
+            shard.close()
+        if self._copies is not None:
+            self._copies.cleanup()
+            self._copies = None

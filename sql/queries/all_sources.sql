@@ -1,0 +1,1 @@
+SELECT * FROM sources ORDER BY kind, added, source_id;

@@ -1,0 +1,1 @@
+SELECT count(DISTINCT COLUMNS(*)) FROM query_table($kind);

@@ -1,0 +1,1 @@
+INSERT INTO shards SELECT * FROM incoming;

@@ -1,0 +1,1 @@
+SELECT id FROM query_table($kind) ORDER BY _shard, _row;
