@@ -60,6 +60,50 @@ def open_index(
     )
 
 
+def create_index(
+    path: str | Path,
+    model: str | Path,
+    *,
+    genes: str | Path | None = None,
+    url: str | None = None,
+    device: str = "auto",
+    say: Say = silent,
+) -> Client:
+    """Make an empty index for one model and open it.
+
+    Args:
+        path: the folder to make; it must not exist, or be empty.
+        model: checkpoint folder or hub name; it is copied into the index.
+        genes: gene table (BED6 of TSS, or GTF), for gene symbols as queries.
+        url: Qdrant server that is to hold the vectors; None keeps them in the folder.
+        device: where the encoder runs.
+        say: receives messages.
+
+    Raises:
+        InputError: the folder is not empty, or the model or gene table cannot be read.
+    """
+    from .model.checkpoint import load_model
+    from .query.genes import read_genes
+    from .query.session import VECTOR
+    from .store.index import Index
+
+    loaded = load_model(model)
+    if genes is not None:
+        read_genes(genes)
+    index = Index.create(
+        path,
+        model_dir=loaded.path,
+        model_digest=loaded.digest,
+        universe_digest=loaded.universe_digest,
+        genome=loaded.universe.genome,
+        vectors={VECTOR: loaded.dim},
+        counting=loaded.counting,
+        url=url,
+        genes=None if genes is None else Path(genes),
+    )
+    return Client(Session(index, device, None, say))
+
+
 class Client:
     """An open index: search, annotate, add, look."""
 
@@ -201,6 +245,34 @@ class Client:
         if genes is not None:
             self.set_genes(genes)
         return add_regions(self.session, context_label, contexts=_words(contexts), progress=progress)
+
+    def set_genes(self, genes: str | Path) -> None:
+        """Keep a gene table (BED6 of TSS, or GTF) with the index, for gene symbols as queries."""
+        from .query.genes import keep_genes
+
+        keep_genes(self.session, genes)
+
+    def status(self) -> dict[str, Any]:
+        """What the index holds: digests, generation, and for each collection items, labels and filters."""
+        return self.session.index.status()
+
+    def verify(self) -> Any:
+        """Prove that shards, metadata and vectors agree; see `store.verify`."""
+        return self.session.index.verify()
+
+    def repair(self, drop_damaged: bool = False) -> Any:
+        """Rebuild metadata and vectors from the shards; see `store.verify`."""
+        return self.session.index.repair(drop_damaged)
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        self.session.index.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _read(self, inputs: Inputs, options: ReadOptions | None) -> Any:
         from .query.inputs import read_for

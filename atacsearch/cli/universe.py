@@ -64,11 +64,16 @@ def build(
     Example:
       atacsearch universe build a.bed b.narrowPeak.gz c.h5ad -o universe.bed.gz --genome hg38
     """
-    from ..query.universes import build_from_inputs
+    from ..genome.build import build_universe
+    from ..readers.inputs import input_intervals
     from .messages import say
 
-    made = build_from_inputs(
-        inputs, genome=genome, max_regions=max_regions, min_width=min_width, max_width=max_width, say=say
+    widths = {"min_width": min_width, "max_width": max_width}
+    made = build_universe(
+        [x for path in inputs for x in input_intervals(path)],
+        genome=genome,
+        max_regions=max_regions,
+        **{name: width for name, width in widths.items() if width is not None},
     )
     made.save(target)
     say(f"{target}: {len(made):,} regions, genome {made.genome or 'unknown'}, digest {made.digest[:12]}")

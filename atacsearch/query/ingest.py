@@ -7,6 +7,7 @@ interrupted run is resumed by running it again.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,11 @@ from .session import VECTOR, Progress, Session, no_progress
 
 if TYPE_CHECKING:
     from ..readers.inputs import Items, ReadOptions
+    from ..store.writer import Writer
 
 BATCH = 8192  # items encoded and handed to the store at once
+PUBLISH_SECONDS = 60
+PUBLISH_SOURCES = 100
 COMMANDS = {"cells": "add-cells", "bedfiles": "add-beds"}
 _WORDS = {"cells": "cells", "bedfiles": "BED files"}
 
@@ -52,7 +56,10 @@ def add_items(
     replace: bool = False,
     progress: Progress = no_progress,
 ) -> Added:
-    """Add the items of files to a collection. Nothing is visible before all of it is.
+    """Add the items of files to a collection.
+
+    All inputs are read and checked before anything is stored. Whole sources become visible together, every minute
+    or hundred sources and at the end.
 
     Args:
         session: the open index.
@@ -71,46 +78,41 @@ def add_items(
         LockedError: another process writes to this index.
     """
     from ..readers.inputs import ReadOptions
-    from ..store.types import Source
 
     table = None if labels is None else read_labels(labels)
     with session.index.writer() as writer:  # taken first, so that a second writer is told before any work
         found = read_for(session, inputs, options or ReadOptions())
         _check_kind(found, kind)
-        known = list(session.snapshot().sources(kind))
-        added: dict[str, int] = {}
+        known = [s for s in session.snapshot().sources().to_pylist() if s["kind"] == kind]
+        new: list[Items] = []
         skipped: list[str] = []
-        n_empty = n_labelled = 0
         for items in found:
-            name = str(Path(items.source).resolve())
-            same = [s for s in known if s.digest == items.content_digest]
-            older = [s for s in known if s.name == name and s not in same]
-            if (same or older) and not replace:
-                _refuse_changed(name, older)
+            older = _older(items, known)
+            if older and not replace:
+                _refuse_changed(items, older)
                 session.say(f"{items.source}: already indexed, skipped (--replace adds it anew)")
                 skipped.append(items.source)
-                continue
-            for source in [*same, *older]:
-                writer.delete_source(kind, source.id)
-            source = Source(
-                id=_source_id(items),
-                name=name,
-                digest=items.content_digest,
-                genome=items.genome,
-                counting=items.counting,
-            )
-            columns, named = _label_table(items, table)
-            n_labelled += named
-            n_empty += int((items.sets.lengths == 0).sum())
-            _write(session, writer, kind, items, columns, source, progress)
-            added[items.source] = len(items.ids)
-        if table is not None and added and not n_labelled:
-            raise InputError(_nothing_matches(table, found))
-        if added:
-            writer.publish()
-    if table is not None and added:
-        session.say(f"{table.path}: labels for {n_labelled:,} of {sum(added.values()):,} items")
-    return Added(added, tuple(skipped), n_empty)
+            else:
+                new.append(items)
+        joined = [_label_table(items, table) for items in new]
+        n_labelled = sum(named for _, named in joined)
+        if table is not None and new:
+            if not n_labelled:
+                raise InputError(_nothing_matches(table, new))
+            session.say(f"{table.path}: labels for {n_labelled:,} of {sum(len(x.ids) for x in new):,} items")
+        published = time.monotonic()
+        for number, (items, (columns, _)) in enumerate(zip(new, joined, strict=True), 1):
+            for source in _older(items, known):
+                writer.delete_source(kind, source["source_id"])
+            _write(session, writer, kind, items, columns, progress)
+            if number % PUBLISH_SOURCES == 0 or time.monotonic() - published > PUBLISH_SECONDS:
+                writer.publish()
+                published = time.monotonic()
+        writer.publish()
+        for note in writer.notes:
+            session.say(note)
+    n_empty = sum(int((items.sets.lengths == 0).sum()) for items in new)
+    return Added({items.source: len(items.ids) for items in new}, tuple(skipped), n_empty)
 
 
 def _check_kind(found: Sequence[Items], kind: str) -> None:
@@ -122,11 +124,20 @@ def _check_kind(found: Sequence[Items], kind: str) -> None:
             )
 
 
-def _refuse_changed(name: str, older: Sequence[Any]) -> None:
-    if older:
+def _name(items: Items) -> str:
+    return str(Path(items.source).resolve())
+
+
+def _older(items: Items, known: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Indexed sources with the same content or the same path."""
+    return [s for s in known if s["digest"] == items.content_digest or s["name"] == _name(items)]
+
+
+def _refuse_changed(items: Items, older: Sequence[dict[str, Any]]) -> None:
+    if all(s["digest"] != items.content_digest for s in older):
         raise InputError(
-            f"{name}: was indexed before with other content (sha256 {older[0].digest[:12]}); "
-            "--replace puts the new content in its place"
+            f"{items.source}: was indexed before with other content (sha256 {older[0]['digest'][:12]}, now "
+            f"{items.content_digest[:12]}); --replace puts the new content in its place"
         )
 
 
@@ -149,10 +160,11 @@ def _nothing_matches(labels: Labels, found: Sequence[Items]) -> str:
 
 
 def _write(
-    session: Session, writer: Any, kind: str, items: Items, columns: Any, source: Any, progress: Progress
+    session: Session, writer: Writer, kind: str, items: Items, columns: Any, progress: Progress
 ) -> None:
-    from ..store.types import Batch
+    from ..store.types import Batch, Source
 
+    source = Source(_source_id(items), _name(items), items.content_digest, items.genome, items.counting)
     for first in range(0, len(items.ids), BATCH):
         rows = np.arange(first, min(first + BATCH, len(items.ids)))
         sets = items.sets.take(rows)

@@ -83,8 +83,8 @@ def contexts_of(snapshot: Snapshot, label: str, only: Sequence[str] = ()) -> lis
         seen += [c for c in columns if c not in seen]
         if label not in columns:
             continue
-        ids = snapshot.all_ids(kind)
-        for item, value in zip(ids, snapshot.rows(kind, ids, [label])[label].to_pylist(), strict=True):
+        values = snapshot.table(kind, [label])[label].to_pylist()
+        for item, value in zip(snapshot.all_ids(kind), values, strict=True):
             if value is not None:
                 members.setdefault(str(value), {}).setdefault(kind, []).append(item)
     if not members:
@@ -165,12 +165,13 @@ def add_regions(
         InputError: the index is empty or has no such column.
         LockedError: another process writes to this index.
     """
-    snapshot = session.snapshot()
-    wanted = contexts_of(snapshot, label, contexts)
-    known = {s.id: s.digest for s in snapshot.sources("regions")}
     added: dict[str, int] = {}
     unchanged: list[str] = []
     with session.index.writer() as writer:
+        snapshot = session.snapshot()  # once nobody else can write
+        wanted = contexts_of(snapshot, label, contexts)
+        known = writer.sources("regions")
+        _check_names(snapshot, label, wanted)
         for context in wanted:
             source = _source(session, snapshot, label, context)
             if known.get(source.id) == source.digest:
@@ -190,8 +191,21 @@ def add_regions(
                     source,
                 )
             added[context.name] = len(tokens)
-        writer.publish()
     return RegionsAdded(added, tuple(unchanged))
+
+
+def _check_names(snapshot: Snapshot, label: str, wanted: Sequence[Context]) -> None:
+    """Refuse a context whose name is taken by a value of another label column."""
+    if not snapshot.count("regions"):
+        return
+    table = snapshot.table("regions", ["context", "context_label"])
+    labels = dict(zip(table["context"].to_pylist(), table["context_label"].to_pylist(), strict=True))
+    for context in wanted:
+        if labels.get(context.name, label) != label:
+            raise InputError(
+                f"the context {context.name!r} of {label} is indexed already as a value of {labels[context.name]}; "
+                "contexts are told apart by name: give the values of one of the columns another name"
+            )
 
 
 def _blocks(snapshot: Snapshot, context: Context) -> list[Any]:

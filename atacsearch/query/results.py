@@ -10,7 +10,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -40,15 +40,24 @@ def write_table(table: Any, format: str, path: Path | None = None, stream: TextI
             raise InputError("Parquet is binary and is not written to stdout: name a file")
         _write_text(table, format, stream or sys.stdout)
         return
+    _to_file(path, lambda temporary: _write_file(table, format, temporary))
+
+
+def _write_file(table: Any, format: str, path: Path) -> None:
+    if format == "parquet":
+        import pyarrow.parquet as pq
+
+        pq.write_table(table, path, compression="zstd")
+    else:
+        with path.open("w", encoding="utf-8") as handle:
+            _write_text(table, format, handle)
+
+
+def _to_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write under a temporary name and rename; errors name the file that was asked for."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        if format == "parquet":
-            import pyarrow.parquet as pq
-
-            pq.write_table(table, temporary, compression="zstd")
-        else:
-            with temporary.open("w", encoding="utf-8") as handle:
-                _write_text(table, format, handle)
+        write(temporary)
         temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
@@ -60,25 +69,38 @@ def write_table(table: Any, format: str, path: Path | None = None, stream: TextI
 def write_record(
     record: dict[str, Any], format: str, path: Path | None = None, stream: TextIO | None = None
 ) -> None:
-    """Write the properties of one thing: one a line as `table`, else one row (JSON: one object in the list).
+    """Write the properties of one thing: one a line as `table`, one object as JSON, else one row.
 
     Args:
-        record: names and values; sequences of values are joined by `; `.
+        record: names and values. But in JSON, names of nested dicts are joined by dots, sequences by `; `.
         format: one of `table`, `tsv`, `json`, `parquet`.
         path: the file; None writes to `stream`.
         stream: text stream, stdout by default.
     """
     import pyarrow as pa
 
-    flat = {k: "; ".join(map(str, v)) if isinstance(v, list | tuple) else v for k, v in record.items()}
+    if format == "json":
+        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+        if path is None:
+            (stream or sys.stdout).write(text)
+        else:
+            _to_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        return
+    flat = dict(_flat(record))
     if format == "table":
-        values = [
-            "" if v is None else f"{v:,}" if isinstance(v, int | float) else str(v) for v in flat.values()
-        ]
+        values = ["" if v is None else f"{v:,}" if type(v) in (int, float) else str(v) for v in flat.values()]
         table = pa.table({"property": list(flat), "value": values})
     else:
         table = pa.table({k: [v] for k, v in flat.items()})
     write_table(table, format, path, stream)
+
+
+def _flat(record: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in record.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", "; ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 def _write_text(table: Any, format: str, stream: TextIO) -> None:

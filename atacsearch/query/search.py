@@ -216,14 +216,15 @@ def _contextual(
     contexts: Sequence[str],
 ) -> Query:
     """Stored contextual vectors of these regions, one query for each region and context that is indexed."""
-    known = snapshot.values("regions", "context")
+    known = sorted(set(snapshot.table("regions", ["context"])["context"].to_pylist()))
     unknown = [c for c in contexts if c not in known]
     if unknown:
         raise InputError(f"--context {unknown[0]}: no such context; there are: {', '.join(known)}")
     wanted = [
         region_id(*session.universe.region(int(t)), context) for t in tokens for context in contexts or known
     ]
-    present = [i for i in wanted if snapshot.find("regions", i) is not None]
+    indexed = set(snapshot.all_ids("regions"))
+    present = [i for i in wanted if i in indexed]
     if not present:
         raise InputError(
             f"{text}: none of its {len(tokens):,} universe regions is open in an indexed context"
@@ -242,19 +243,16 @@ def _answers(
 ) -> Any:
     import pyarrow as pa
 
-    filled = np.flatnonzero(np.any(asked.vectors != 0, axis=1))
-    extra = int(any(asked.itself))
     answer = snapshot.knn(
-        collection, asked.vectors[filled], k + extra, where=list(where) or None, name=VECTOR
+        collection, asked.vectors, k, where=list(where) or None, name=VECTOR, exclude=asked.itself
     )
     rows: list[tuple[str, int, str, float]] = []
-    for q, ids, distance in zip(filled, answer.ids, answer.distance, strict=True):
-        pairs = [(i, float(d)) for i, d in zip(ids, distance, strict=False) if i != asked.itself[q]][:k]
-        rows += [(asked.names[q], rank, i, d) for rank, (i, d) in enumerate(pairs, 1)]
+    for name, hits, distance in zip(asked.names, answer.ids, answer.distance, strict=True):
+        rows += [(name, rank, i, float(distance[rank - 1])) for rank, i in enumerate(hits, 1)]
     ids = [r[2] for r in rows]
     shown = list(columns or [])
     if columns is None:
-        shown = [name for name, column in snapshot.columns(collection).items() if column.label]
+        shown = list(snapshot.columns(collection))
     found: dict[str, Any] = {"query": pa.array([r[0] for r in rows], pa.string())}
     if asked.interval is not None:
         chrom, start, end = asked.interval

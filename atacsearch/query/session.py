@@ -89,10 +89,10 @@ class Session:
     @cached_property
     def genes(self) -> GeneAnnotation | None:
         """The index's gene table; None where it was made without one."""
-        from ..genome.genes import GeneAnnotation
+        from .genes import read_genes
 
         path = self.index.genes_path
-        return None if path is None else GeneAnnotation.from_file(path)
+        return None if path is None else read_genes(path)
 
     def snapshot(self) -> Snapshot:
         """The generation that is current now."""

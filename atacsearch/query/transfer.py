@@ -106,16 +106,16 @@ def _reference(snapshot: Snapshot, kind: str, label: str, where: Sequence[str]) 
 
     columns = snapshot.columns(kind)
     if label not in columns:
-        known = ", ".join(name for name, c in columns.items() if c.label) or "none"
+        known = ", ".join(columns) or "none"
         raise InputError(
             f"--label {label}: no such column among the {kind} of this index; there are: {known}"
         )
     ids = snapshot.all_ids(kind)
-    conditions = bind_where(parse_where(list(where)), columns, kind) if where else None
-    needed = (
-        [label, *(c.column for c in conditions.conditions if c.column != label)] if conditions else [label]
+    conditions = (
+        bind_where(parse_where(list(where)), snapshot.manifest.columns[kind], kind) if where else None
     )
-    table = snapshot.rows(kind, ids, list(dict.fromkeys(needed)))
+    filters = [c.column for c in conditions.conditions] if conditions else []
+    table = snapshot.table(kind, list(dict.fromkeys([label, *filters])))
     meets = to_mask(conditions, table)
     meets = np.ones(len(ids), bool) if meets is None else meets
     column = table[label].to_pylist()
@@ -145,10 +145,9 @@ def _call_all(
         calls[row] = vote([reference.values[i] for i in ids], distance)
 
     cutoff = reference_cutoff(session, snapshot, reference)
-    name = f"{reference.label}: " if reference.label else ""
     shown = "none (fewer than two reference items)" if np.isinf(cutoff) else f"{cutoff:.4g}"
     session.say(
-        f"{name}{len(reference.values):,} labelled {reference.kind} vote; unknown where "
+        f"{reference.label}: {len(reference.values):,} labelled {reference.kind} vote; unknown where "
         f"confidence < {MIN_CONFIDENCE} or nearest distance > {shown} (99th percentile within the reference)"
     )
     return [(call, _status(call, cutoff)) for call in calls]

@@ -1,8 +1,8 @@
 """Votes of neighbours: from labels and cosine distances of the nearest reference items to one call each.
 
-Plain numpy, no index. The weight of a neighbour falls with its distance by a Gaussian kernel as wide as the
-distance to the item's own k-th neighbour, so no scale has to be chosen; the kernel follows scATAnno
-(doi:10.1101/2023.06.01.543296), which uses one for the same purpose.
+Plain numpy, no index. The weight of a neighbour falls with its distance by a Gaussian kernel half as wide as the
+distance to the item's own k-th neighbour, so no scale has to be chosen; scATAnno
+(doi:10.1101/2023.06.01.543296) weights neighbours by a Gaussian kernel, too.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ def weights(distance: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         distance: [k] cosine distances, rising.
 
     Returns:
-        [k] float64 in (0, 1]: exp(-(d / d_k)^2); all ones where d_k is 0.
+        [k] float64 in (0, 1]: exp(-(2 d / d_k)^2); all ones where d_k is 0.
 
     Example:
         >>> weights(np.array([0.0, 0.1])).round(2).tolist()
-        [1.0, 0.37]
+        [1.0, 0.02]
     """
     d = np.maximum(np.asarray(distance, np.float64), 0.0)
     if not len(d) or d[-1] <= 0:
         return np.ones(len(d))
-    return np.exp(-((d / d[-1]) ** 2))
+    return np.exp(-((2 * d / d[-1]) ** 2))
 
 
 def vote(labels: Sequence[str], distance: npt.NDArray[np.floating]) -> Call:

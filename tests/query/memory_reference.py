@@ -36,6 +36,13 @@ class MemorySnapshot:
             for f in self.labels.schema
         }
 
+    @property
+    def manifest(self) -> Any:
+        return SimpleNamespace(columns={"cells": self.columns("cells")})
+
+    def table(self, kind: str, columns: Sequence[str]) -> pa.Table:
+        return self.labels.select(list(columns))
+
     def all_ids(self, kind: str) -> list[str]:
         return list(self.ids)
 

@@ -77,4 +77,4 @@ def test_record_is_vertical_as_table_and_one_row_else() -> None:
     assert "1,234" in out.getvalue()
     out = io.StringIO()
     write_record({"name": "u", "n": 1234, "problems": ("a", "b"), "none": None}, "json", stream=out)
-    assert json.loads(out.getvalue()) == [{"name": "u", "n": 1234, "problems": "a; b", "none": None}]
+    assert json.loads(out.getvalue()) == {"name": "u", "n": 1234, "problems": ["a", "b"], "none": None}

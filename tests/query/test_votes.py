@@ -13,7 +13,7 @@ from atacsearch.query.votes import NO_CALL, vote, weights
 def test_shares_of_the_votes() -> None:
     distance = np.array([0.1, 0.2, 0.3, 0.4])
     call = vote(["B", "NK", "B", "T"], distance)
-    w = [math.exp(-((d / 0.4) ** 2)) for d in distance]
+    w = [math.exp(-((2 * d / 0.4) ** 2)) for d in distance]
     assert call.label == "B"
     assert call.confidence == pytest.approx((w[0] + w[2]) / sum(w))
     assert call.margin == pytest.approx((w[0] + w[2] - w[1]) / sum(w))
