@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,6 @@ from ..errors import InputError
 if TYPE_CHECKING:
     from ..readers.inputs import Items
 
-_INTEGER = re.compile(r"-?(0|[1-9]\d*)")
-_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 ID_COLUMNS = ("item", "barcode", "id")
 
 
@@ -98,6 +95,8 @@ def join_labels(items: Items, labels: Labels) -> tuple[Any, int]:
     Returns:
         The `pyarrow.Table` [n items], and how many items the table names.
     """
+    from ..readers.labels import text_column
+
     found = [_of(labels, name, id) for name, id in zip(items.sets.names, items.ids, strict=True)]
     table = items.labels
     for position, column in enumerate(labels.columns):
@@ -105,7 +104,7 @@ def join_labels(items: Items, labels: Labels) -> tuple[Any, int]:
             table[column].to_pylist() if column in table.column_names else [None] * table.num_rows
         )
         new = [o if f is None else f[position] for o, f in zip(old, found, strict=True)]
-        merged = _column([None if v is None else str(v) for v in new])
+        merged = text_column([None if v is None else str(v) for v in new])
         if column in table.column_names:
             table = table.set_column(table.column_names.index(column), column, merged)
         else:
@@ -116,21 +115,3 @@ def join_labels(items: Items, labels: Labels) -> tuple[Any, int]:
 def _of(labels: Labels, name: str, id: str) -> tuple[str | None, ...] | None:
     found = labels.values.get(id)
     return labels.values.get(name) if found is None else found
-
-
-def _column(values: list[str | None]) -> Any:
-    """Numbers where every value is one and is written as numbers are (`01` stays text), else text."""
-    import pyarrow as pa
-
-    text = pa.array(values, pa.string())
-    filled = [v for v in values if v is not None]
-    if filled and all(_INTEGER.fullmatch(v) for v in filled):
-        kind = pa.int64()
-    elif filled and all(_NUMBER.fullmatch(v) for v in filled):
-        kind = pa.float64()
-    else:
-        return text
-    try:
-        return text.cast(kind)
-    except pa.ArrowInvalid:  # digits beyond 64 bits are a name
-        return text
