@@ -1,0 +1,160 @@
+"""The demo from end to end: fetch the data, run both experiments, write the report, say what to try next."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from atacsearch.errors import InputError
+
+from .machine import machine, versions
+from .outcome import Experiment, Outcome, Source
+from .page import seconds
+from .runner import Runner
+
+# Made by the first run in a folder: only what lies beside it is ever replaced.
+MARKER = ".atacsearch-demo"
+OURS = ("forebrain", "pbmc", "report.html")
+
+CITATIONS = {
+    "forebrain": (
+        "mouse forebrain, P56, snATAC",
+        "MIT",
+        "Preissl et al. 2018, Nat Neurosci 21:432, doi:10.1038/s41593-018-0079-3 (GSE100033)",
+    ),
+    "pbmc-tiny-fragments": (
+        "human PBMC, fragments",
+        "MIT",
+        "10x Genomics, PBMC from a healthy donor, 10k cells, single-cell multiome ATAC + gene expression",
+    ),
+    "pbmc-tiny-labels": (
+        "human PBMC, cell types",
+        "MIT",
+        "labels of the same cells from their RNA, by the authors of ChromatinHD (Saelens et al.)",
+    ),
+}
+
+
+def run_demo(out: Path, device: str = "auto") -> Path:
+    """Run the demo.
+
+    Args:
+        out: folder for the report and everything that it is made from; what an earlier run left is replaced.
+        device: where the encoder runs: `auto`, `cpu`, `cuda`.
+
+    Returns:
+        The report, `out/report.html`.
+
+    Raises:
+        InputError: `out` holds files that are not the demo's.
+        AtacsearchError: a data set could not be fetched, or a command failed.
+    """
+    from atacsearch.genome.fetch import fetch
+
+    from .forebrain import run_forebrain
+    from .pbmc import run_pbmc
+    from .report import write_report
+
+    began = time.perf_counter()
+    runner = Runner(device)
+    prepare_folder(out)
+    with runner.own("", "fetch the data"):
+        fetched = {name: fetch(name, progress=_say).resolve() for name in CITATIONS}
+    with contextlib.chdir(out):
+        experiments = (
+            run_forebrain(runner, fetched["forebrain"]),
+            run_pbmc(runner, fetched["pbmc-tiny-fragments"], fetched["pbmc-tiny-labels"]),
+        )
+    outcome = Outcome(
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        machine=machine(),
+        versions=versions(),
+        experiments=experiments,
+        stages=tuple(runner.stages),
+        sources=sources(),
+        seconds=time.perf_counter() - began,
+    )
+    report = write_report(outcome, out / "report.html")
+    _say(closing(outcome, out, report))
+    return report
+
+
+def prepare_folder(out: Path) -> None:
+    """Make `out`, or clear what an earlier run left there.
+
+    Raises:
+        InputError: it holds files, and no earlier run of the demo made it.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / MARKER).exists():
+        raise InputError(
+            f"{out}: is not empty and was not made by an earlier demo; name another folder with --out"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARKER).touch()
+    for name in OURS:
+        path = out / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def sources() -> tuple[Source, ...]:
+    """The data sets that the demo uses."""
+    from atacsearch.genome.fetch import KNOWN_DATA
+
+    return tuple(
+        Source(
+            name,
+            f"{KNOWN_DATA[key].package.name}=={KNOWN_DATA[key].package.version}",
+            licence,
+            KNOWN_DATA[key].sha256,
+            by,
+        )
+        for key, (name, licence, by) in CITATIONS.items()
+    )
+
+
+def closing(outcome: Outcome, out: Path, report: Path) -> str:
+    """The last lines: scores, where the report is, and commands that work on what the demo has made."""
+    lines = ["", *(_verdict(e) for e in outcome.experiments)]
+    program = _program()
+    index = out / "forebrain" / "index"
+    lines += [
+        "",
+        f"Done in {seconds(outcome.seconds)}. The report: {report}",
+        "",
+        "Try next:",
+        f"  {program} index status {index}",
+        f"  {program} annotate {out / 'forebrain' / 'query.h5ad'} --index {index} --label celltype | head",
+        f"  {program} search regions chr3:31,166,301-31,166,800 --index {index} -k 5 --where context=OC",
+        f"  {program} index create my.index --model {out / 'forebrain' / 'model'}",
+        f"  {program} --help",
+    ]
+    return "\n".join(lines)
+
+
+def _verdict(e: Experiment) -> str:
+    ours, other = e.ours.scores, e.baseline.scores
+    return (
+        f"{e.title}: accuracy {ours.accuracy:.3f} (baseline {other.accuracy:.3f}), "
+        f"macro-F1 {ours.macro_f1:.3f} ({other.macro_f1:.3f})"
+    )
+
+
+def _program() -> str:
+    """How the user has called us, so that the lines to try next can be pasted."""
+    called = Path(sys.argv[0])
+    if called.name != "atacsearch":
+        return "atacsearch"
+    found = shutil.which("atacsearch")
+    return "atacsearch" if found and os.path.samefile(found, called) else str(called)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,161 @@
+"""Steps that both experiments share: score the calls, lay the cells out, read a table back."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .outcome import Example
+from .palette import SIDES, UNKNOWN, colours
+from .plots import Floats, Panel, scatter, umap_layout
+from .runner import Runner, command_line
+from .scores import Scores, score
+
+# A layout of more cells takes long and shows no more; the picture then holds a sample, and says so.
+MAX_DRAWN = 5000
+
+
+@dataclass(frozen=True)
+class Calls:
+    """What `annotate` answered.
+
+    Attributes:
+        items: [n] names of the query items.
+        labels: [n] best calls; None where there is none.
+        status: [n] `assigned` or `unknown`.
+    """
+
+    items: tuple[str, ...]
+    labels: tuple[str | None, ...]
+    status: tuple[str, ...]
+
+    def score(self, truth: Mapping[str, str]) -> Scores:
+        """Compare to the true labels of the items."""
+        return score([truth[item] for item in self.items], self.labels, self.status)
+
+
+def read_calls(path: Path) -> Calls:
+    """Read the TSV of `annotate`."""
+    columns, rows = read_tsv(path)
+    item, label, status = (columns.index(name) for name in ("item", "label", "status"))
+    return Calls(
+        tuple(row[item] for row in rows),
+        tuple(row[label] or None for row in rows),
+        tuple(row[status] for row in rows),
+    )
+
+
+def read_tsv(path: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The columns and rows of a TSV, all as text."""
+    with path.open(encoding="utf-8", newline="") as handle:
+        head, *rows = csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)
+    return tuple(head), [tuple(row) for row in rows]
+
+
+def write_tsv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Path:
+    """Write a TSV with a header line."""
+    lines = ["\t".join(row) for row in (columns, *rows)]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def read_vectors(path: Path) -> tuple[list[str], Floats]:
+    """Ids and vectors [n, d] float32 of a Parquet file of `embed`."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    return table["id"].to_pylist(), np.array(table["vector"].to_pylist(), np.float32)
+
+
+def example(
+    runner: Runner, experiment: str, title: str, words: Sequence[object], folder: Path, note: str
+) -> Example:
+    """Run a search and read its answer back.
+
+    Args:
+        runner: runs it.
+        experiment: name of the experiment.
+        title: the question in words.
+        words: the command line after `atacsearch`, without format and output.
+        folder: where the answer is written.
+        note: a remark for the reader.
+    """
+    number = 1 + sum(1 for _ in folder.glob("search_*.tsv"))
+    answer = folder / f"search_{number}.tsv"
+    runner.command(experiment, title, [*runner.encoding(words), "-o", answer])
+    columns, rows = read_tsv(answer)
+    return Example(title, command_line(words), columns, tuple(rows), note)
+
+
+def panels(
+    vectors: Floats,
+    is_query: npt.NDArray[np.bool_],
+    truth: Sequence[str],
+    calls: Sequence[str | None],
+    status: Sequence[str],
+    order: Sequence[str],
+) -> tuple[Panel, ...]:
+    """Four pictures of one layout: both sides, reference and query by true type, query by transferred type.
+
+    Args:
+        vectors: [n, d] float32 of reference and query cells.
+        is_query: [n].
+        truth: [n] true labels.
+        calls: [n] transferred labels; None for a reference cell.
+        status: [n] status of each call; anything for a reference cell.
+        order: labels in the order of their colours.
+    """
+    drawn = _sample(vectors)
+    sampled = "" if len(drawn) == len(vectors) else f" A sample of {len(drawn):,} of {len(vectors):,} cells."
+    xy = umap_layout(vectors[drawn])
+    query = is_query[drawn]
+    true = [truth[i] for i in drawn]
+    called = [calls[i] for i in drawn]
+    unsure = query & np.array([status[i] == "unknown" for i in drawn])
+    marks = colours(label for label in order if label != UNKNOWN)
+    sides = ["query" if q else "reference" for q in query]
+    everything = np.ones(len(drawn), bool)
+    return (
+        scatter(
+            "Reference and query",
+            "How well the two mix, where they hold the same types." + sampled,
+            xy,
+            sides,
+            everything,
+            SIDES,
+            name_labels=False,
+        ),
+        scatter(
+            "Reference, true type", "What the index knows. Query cells in grey.", xy, true, ~query, marks
+        ),
+        scatter(
+            "Query, true type",
+            "What the authors of the data say. Reference cells in grey.",
+            xy,
+            true,
+            query,
+            marks,
+        ),
+        scatter(
+            "Query, transferred type",
+            "What atacsearch says. Rings: status unknown. Reference cells in grey.",
+            xy,
+            called,
+            query,
+            marks,
+            hollow=unsure,
+        ),
+    )
+
+
+def _sample(vectors: Floats) -> npt.NDArray[np.intp]:
+    """Rows to draw: cells that have a vector, at most `MAX_DRAWN` of them, in their order."""
+    usable = np.flatnonzero(np.linalg.norm(vectors, axis=1) > 0)
+    if len(usable) <= MAX_DRAWN:
+        return usable
+    return np.sort(np.random.default_rng(0).choice(usable, MAX_DRAWN, replace=False))
