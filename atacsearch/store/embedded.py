@@ -25,7 +25,9 @@ from .types import KINDS, IndexInfo
 from .vectors import Collection, Hits, Query, StoredPoint, columns_inside, merge_hits, plan_parts
 
 QUERIES_A_CALL = 1_000
-HNSW = {"m": 16, "ef_construct": 100, "full_scan_threshold": 10_000}
+LINKS = 16  # of a point in the graph
+BUILD_CANDIDATES = 100  # looked at for the links of a point
+FULL_SCAN = 10_000  # kB of vectors below which no graph is worth its links
 
 
 class PartUnavailableError(AtacsearchError):
@@ -50,7 +52,9 @@ class EmbeddedStore:
     def _folder(self, kind: str, name: str) -> Path:
         return self._index / "vectors" / kind / name
 
-    def publish(self, collection: Collection, parts: Sequence[Part], live: Sequence[ShardEntry]) -> list[Part]:
+    def publish(
+        self, collection: Collection, parts: Sequence[Part], live: Sequence[ShardEntry]
+    ) -> list[Part]:
         """Keep what fits of `parts` and build one new part of the rest; see `plan_parts`."""
         kept, shards = plan_parts(collection, parts, live)
         if not shards:
@@ -86,12 +90,14 @@ class EmbeddedStore:
                             v: qe.EdgeVectorParams(d, qe.Distance.Cosine, datatype=datatype)
                             for v, d in self._info.vectors.items()
                         },
-                        hnsw_config=qe.HnswIndexConfig(**HNSW),
+                        hnsw_config=qe.HnswIndexConfig(LINKS, BUILD_CANDIDATES, FULL_SCAN),
                         wal_enabled=False,
                     ),
                 )
                 try:
-                    shard.update(qe.UpdateOperation.create_field_index("_shard", qe.PayloadSchemaType.Integer))
+                    shard.update(
+                        qe.UpdateOperation.create_field_index("_shard", qe.PayloadSchemaType.Integer)
+                    )
                     for column, family in inside.items():
                         if family != "unindexed":
                             key = payload_key(column)
@@ -101,7 +107,7 @@ class EmbeddedStore:
                         for batch in read_points(
                             self._index, entry, collection.payload, collection.types, self._info
                         ):
-                            rows = zip(batch.ids, batch.vectors, batch.payloads, strict=True)
+                            rows: Any = zip(batch.ids, batch.vectors, batch.payloads, strict=True)
                             shard.update(qe.UpdateOperation.upsert_points([qe.Point(*row) for row in rows]))
                             points += len(batch.ids)
                     shard.optimize()
@@ -147,14 +153,18 @@ class EmbeddedStore:
 
         path = self._folder(part.kind, part.name)
         if not path.is_dir():
-            raise PartUnavailableError(f"the vectors {path} are gone; run: atacsearch index repair {self._index}")
+            raise PartUnavailableError(
+                f"the vectors {path} are gone; run: atacsearch index repair {self._index}"
+            )
         try:
             if not os.access(path, os.W_OK):
                 # opening maps files for writing: on a read-only disk a copy is opened instead
                 path = self._copy(path, f"{part.kind}-{part.name}")
             return qe.EdgeShard.load(str(path))
         except OSError as error:
-            raise PartUnavailableError(f"cannot copy the vectors {path} to {tempfile.gettempdir()}: {error}") from error
+            raise PartUnavailableError(
+                f"cannot copy the vectors {path} to {tempfile.gettempdir()}: {error}"
+            ) from error
         except Exception as error:
             if "Permission denied" in str(error) or "Read-only file system" in str(error):
                 return self._load_copy(path, f"{part.kind}-{part.name}", error)
@@ -168,7 +178,9 @@ class EmbeddedStore:
         try:
             return qe.EdgeShard.load(str(self._copy(path, name)))
         except Exception as error:
-            raise PartUnavailableError(f"cannot open the vectors {path} ({reason}), nor a copy: {error}") from error
+            raise PartUnavailableError(
+                f"cannot open the vectors {path} ({reason}), nor a copy: {error}"
+            ) from error
 
     def _copy(self, path: Path, name: str) -> Path:
         if self._copies is None:
@@ -202,9 +214,15 @@ class EmbeddedStore:
 
         def filter_of(source: str | None) -> Any:
             if source not in filters:
-                own = [qe.FieldCondition("source_id", match=qe.MatchValue(source))] if source is not None else []
+                own = (
+                    [qe.FieldCondition("source_id", match=qe.MatchValue(source))]
+                    if source is not None
+                    else []
+                )
                 some = bool(must or must_not or own)
-                filters[source] = qe.Filter(must=must or None, must_not=[*must_not, *own] or None) if some else None
+                filters[source] = (
+                    qe.Filter(must=must or None, must_not=[*must_not, *own] or None) if some else None
+                )
             return filters[source]
 
         params = qe.SearchParams(exact=query.exact)

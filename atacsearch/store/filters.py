@@ -1,8 +1,9 @@
 """The `--where` language: `column op value` joined by `and`, bound to the columns of a collection.
 
-Operators are `=`, `!=`, `<`, `<=`, `>`, `>=` and `in (a, b)`; values with spaces, commas, brackets or operators
-go in single or double quotes. A row without a value in a column matches no condition on that column, `!=`
-included (as in SQL): `cell_type != "B cell"` finds items that have another cell type, not items that have none.
+Operators are `=`, `!=`, `<`, `<=`, `>`, `>=` and `in (a, b)`; values with spaces, commas, brackets or
+operators go in single or double quotes. A row without a value in a column matches no condition on that
+column, `!=` included (as in SQL): `cell_type != "B cell"` finds items with another cell type, not items
+with none.
 """
 
 from __future__ import annotations
@@ -112,7 +113,9 @@ def _parse_one(text: str) -> list[Condition]:
             return conditions
         kind, word = tokens[at]
         if kind != "word" or word.lower() != "and":
-            raise _bad(text, f"expected 'and' after {values[-1]!r}, found {word!r}; put values with spaces in quotes")
+            raise _bad(
+                text, f"expected 'and' after {values[-1]!r}, found {word!r}; put values with spaces in quotes"
+            )
         at += 1
 
 
@@ -123,7 +126,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
-            raise _bad(text, f"cannot read {text[at:at + 20].strip()!r}; is a quote not closed?")
+            raise _bad(text, f"cannot read {text[at : at + 20].strip()!r}; is a quote not closed?")
         kind = str(match.lastgroup)
         value = match.group(kind)
         if kind == "quoted":
@@ -177,14 +180,20 @@ def _values(condition: Condition, column: Column) -> tuple[Any, ...]:
         except ValueError:
             numbers = (math.nan,)
         if not all(map(math.isfinite, numbers)):
-            raise InputError(f"--where: {column.name!r} is numeric, {', '.join(condition.values)!r} is not a number")
+            raise InputError(
+                f"--where: {column.name!r} is numeric, {', '.join(condition.values)!r} is not a number"
+            )
         return numbers
     if condition.op in ("<", "<=", ">", ">="):
-        raise InputError(f"--where: {column.name!r} is not numeric; {condition.op} needs numbers, use =, != or in")
+        raise InputError(
+            f"--where: {column.name!r} is not numeric; {condition.op} needs numbers, use =, != or in"
+        )
     if column.kind == "bool":
         words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
         if any(v.lower() not in words for v in condition.values):
-            raise InputError(f"--where: {column.name!r} is true or false, not {', '.join(condition.values)!r}")
+            raise InputError(
+                f"--where: {column.name!r} is true or false, not {', '.join(condition.values)!r}"
+            )
         return tuple(words[v.lower()] for v in condition.values)
     return condition.values
 

@@ -1,7 +1,7 @@
 """Index: the folder that ties shards, metadata and vectors together, and the doors to read and write it.
 
-See `manifest.py` for the layout. Readers open one generation (`snapshot`), one writer at a time makes the next
-(`writer`); neither waits for the other.
+See `manifest.py` for the layout. Readers open one generation (`snapshot`), one writer at a time makes the
+next (`writer`); neither waits for the other.
 """
 
 from __future__ import annotations
@@ -88,7 +88,11 @@ class Index:
         """
         path = Path(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            what = "is an index already" if (path / "index.json").exists() else "exists and is not an empty folder"
+            what = (
+                "is an index already"
+                if (path / "index.json").exists()
+                else "exists and is not an empty folder"
+            )
             raise InputError(f"{path} {what}; give another path, or remove it first")
         if dtype not in DTYPES:
             raise InputError(f"vectors are stored as {' or '.join(DTYPES)}, not {dtype!r}")
@@ -192,7 +196,9 @@ class Index:
             if held is not None and not held.closed and held.generation == generation:
                 return held
             try:
-                self._snapshot = Snapshot(self.path, self.info, read_manifest(self.path, generation), self.store)
+                self._snapshot = Snapshot(
+                    self.path, self.info, read_manifest(self.path, generation), self.store
+                )
                 return self._snapshot
             except FileNotFoundError as error:
                 # it may have been replaced twice and removed since CURRENT was read
@@ -204,7 +210,12 @@ class Index:
         raise AssertionError("unreachable")
 
     def status(self) -> dict[str, Any]:
-        """What the index holds, as plain data: digests, generation, and per collection items, points, bytes."""
+        """What the index holds, as plain data.
+
+        Returns:
+            What `info` says, the generation, the writer at work if any, bytes, and per collection its items,
+            points, sources, shards, parts, columns and the columns that filters may use.
+        """
         snap = self.snapshot()
         manifest = snap.manifest
         tombstones = manifest.tombstones()

@@ -68,9 +68,8 @@ def describe(path: Path) -> str:
     """The holder that a lock file names, in words."""
     try:
         holder = json.loads(path.read_text(encoding="utf-8"))
-        return (
-            f"process {holder['pid']} on {holder['host']} since {holder['since']} (command: {holder['command']})"
-        )
+        who = f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+        return f"{who} (command: {holder['command']})"
     except (OSError, ValueError, KeyError):
         return "another process"
 

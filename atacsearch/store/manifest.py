@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ..errors import InputError
 from .types import KINDS, Column, IndexInfo, Source
@@ -107,7 +106,8 @@ class Manifest:
         record = json.loads(text)
         shards = tuple(ShardEntry(**{**s, "source": Source(**s["source"])}) for s in record["shards"])
         parts = tuple(
-            Part(**{**p, "shards": {int(n): source for n, source in p["shards"].items()}}) for p in record["parts"]
+            Part(**{**p, "shards": {int(n): source for n, source in p["shards"].items()}})
+            for p in record["parts"]
         )
         columns = {
             kind: {name: Column(**column) for name, column in named.items()}
@@ -171,8 +171,8 @@ def read_info(index: Path) -> IndexInfo:
         raise InputError(f"{path} is damaged ({error}); put back a copy of it") from error
     if info.format_version > FORMAT_VERSION:
         raise InputError(
-            f"{index} has format {info.format_version}, this version of atacsearch reads up to {FORMAT_VERSION}; "
-            "install a newer atacsearch"
+            f"{index} has format {info.format_version}, this version of atacsearch reads up to "
+            f"{FORMAT_VERSION}; install a newer atacsearch"
         )
     return info
 
@@ -187,11 +187,6 @@ def count_points(shards: Iterable[ShardEntry]) -> int:
     return sum(s.n_points for s in shards)
 
 
-def without_parts(manifest: Manifest) -> Manifest:
-    """The manifest as if no vectors had been built yet."""
-    return replace(manifest, parts=())
-
-
 def empty_columns() -> dict[str, dict[str, Column]]:
     """No columns, for each collection."""
     return {kind: {} for kind in KINDS}
@@ -201,8 +196,3 @@ def merged_columns(old: Mapping[str, Column], types: Mapping[str, str]) -> dict[
     """Column -> Arrow type over what is known and what comes in; columns without any value are left out."""
     known = {name: c.dtype for name, c in old.items() if c.label and c.kind != "empty"}
     return {**known, **types}
-
-
-def as_dict(entry: Any) -> dict[str, Any]:
-    """A record as plain data."""
-    return asdict(entry)

@@ -34,7 +34,14 @@ def empty_items() -> Any:
     import pyarrow as pa
 
     text, number = pa.string(), pa.int64()
-    types = {"id": text, "item": text, "source_id": text, "n_tokens": number, "_shard": number, "_row": number}
+    types = {
+        "id": text,
+        "item": text,
+        "source_id": text,
+        "n_tokens": number,
+        "_shard": number,
+        "_row": number,
+    }
     return pa.table({name: pa.array([], kind) for name, kind in types.items()})
 
 
@@ -169,7 +176,10 @@ class Metadata:
         import pyarrow as pa
 
         cursor = self._cursor()
-        cursor.register("wanted", pa.table({"pos": pa.array(range(len(ids)), pa.int64()), "id": pa.array(ids, pa.string())}))
+        cursor.register(
+            "wanted",
+            pa.table({"pos": pa.array(range(len(ids)), pa.int64()), "id": pa.array(ids, pa.string())}),
+        )
         try:
             return cursor.sql(query(name), params=params).to_arrow_table()
         finally:
@@ -203,7 +213,9 @@ class Metadata:
         if table.num_rows != len(ids):
             seen = set(table["_pos"].to_pylist())
             missing = [i for pos, i in enumerate(ids) if pos not in seen]
-            raise InputError(f"{missing[0]!r} is not among the {kind} of this index ({len(missing)} ids unknown)")
+            raise InputError(
+                f"{missing[0]!r} is not among the {kind} of this index ({len(missing)} ids unknown)"
+            )
         return table.drop_columns(["_pos"])
 
     def taken(self, kind: str, ids: Sequence[str], dropped: Sequence[int]) -> list[tuple[str, str]]:

@@ -84,7 +84,15 @@ def shard_table(batch: Batch, labels: Any, source: Source, info: IndexInfo) -> t
 
 
 def write_shard(
-    index: Path, table: Any, points: dict[str, int], *, number: int, kind: str, source: Source, info: IndexInfo, added: str
+    index: Path,
+    table: Any,
+    points: dict[str, int],
+    *,
+    number: int,
+    kind: str,
+    source: Source,
+    info: IndexInfo,
+    added: str,
 ) -> ShardEntry:
     """Write one shard durably and describe it."""
     import pyarrow.parquet as pq
@@ -109,7 +117,9 @@ def write_shard(
             compression="zstd",
             row_group_size=ROWS_PER_GROUP,
             # random floats do not compress and dictionaries of them cost time
-            use_dictionary=[c for c in table.column_names if not c.startswith(VECTOR_PREFIX) and c != "tokens"],
+            use_dictionary=[
+                c for c in table.column_names if not c.startswith(VECTOR_PREFIX) and c != "tokens"
+            ],
         )
         digest, size = sha256_of(made), made.stat().st_size
         put_in_place(made, path)
@@ -153,7 +163,9 @@ def read_metadata_rows(index: Path, entry: ShardEntry, types: Mapping[str, str])
 
     file = pq.ParquetFile(index / entry.file)
     names = [n for n in file.schema_arrow.names if n != "tokens" and not n.startswith(VECTOR_PREFIX)]
-    return add_places(cast_table(file.read(columns=names).replace_schema_metadata(None), types), entry.number, pa)
+    return add_places(
+        cast_table(file.read(columns=names).replace_schema_metadata(None), types), entry.number, pa
+    )
 
 
 def add_places(table: Any, number: int, pa: Any) -> Any:
@@ -230,7 +242,12 @@ class PointBatch:
 
 
 def read_points(
-    index: Path, entry: ShardEntry, columns: Mapping[str, str], types: Mapping[str, str], info: IndexInfo, size: int = 2_000
+    index: Path,
+    entry: ShardEntry,
+    columns: Mapping[str, str],
+    types: Mapping[str, str],
+    info: IndexInfo,
+    size: int = 2_000,
 ) -> Iterator[PointBatch]:
     """The points of a shard, in batches; items whose vectors are all zero are left out.
 
@@ -249,9 +266,10 @@ def read_points(
     for record in file.iter_batches(size, columns=names):
         table = cast_table(_table_of(record), types)
         vectors = {n: matrix_of(table[VECTOR_PREFIX + n]).astype(np.float32) for n in entry.points}
-        present = {n: v.any(1) for n, v in vectors.items()}
-        keep = np.flatnonzero(np.logical_or.reduce(list(present.values()))) if present else np.empty(0, int)
-        if not len(keep):
+        present: dict[str, Any] = {n: v.any(axis=1) for n, v in vectors.items()}
+        filled = [row for flags in present.values() for row in np.flatnonzero(flags).tolist()]
+        keep = sorted(set(filled))
+        if not keep:
             continue
         lists = {n: v.tolist() for n, v in vectors.items()}
         ids = table["id"].to_pylist()
@@ -278,7 +296,9 @@ def _table_of(record: Any) -> Any:
     return pa.Table.from_batches([record])
 
 
-def join_tokens(pieces: Sequence[npt.NDArray[np.uint32]], names: Sequence[str], digest: str | None) -> TokenSets:
+def join_tokens(
+    pieces: Sequence[npt.NDArray[np.uint32]], names: Sequence[str], digest: str | None
+) -> TokenSets:
     """Token sets of the given pieces."""
     offsets = np.zeros(len(pieces) + 1, np.int64)
     np.cumsum([len(p) for p in pieces], out=offsets[1:])
@@ -292,7 +312,9 @@ def slice_batch(batch: Batch, start: int, stop: int) -> Batch:
     if sets is not None:
         offsets = sets.offsets[start : stop + 1]
         picked = concat_ranges(offsets[:1], offsets[-1:])
-        sets = TokenSets(offsets - offsets[0], sets.tokens[picked], sets.names[start:stop], sets.universe_digest)
+        sets = TokenSets(
+            offsets - offsets[0], sets.tokens[picked], sets.names[start:stop], sets.universe_digest
+        )
     return Batch(
         batch.ids[start:stop],
         batch.items[start:stop],

@@ -95,7 +95,11 @@ class Snapshot:
         return self.manifest.columns.get(check_kind(kind), {})
 
     def sources(self) -> Any:
-        """Arrow table of sources: kind, source_id, name, digest, genome, counting, n_items, n_points, added."""
+        """Arrow table of sources.
+
+        Returns:
+            Columns kind, source_id, name, digest, genome, counting, n_items, n_points, added.
+        """
         return self._metadata.sources()
 
     # -- rows ---------------------------------------------------------------------------------------
@@ -218,9 +222,10 @@ class Snapshot:
             where: filter, as text or parsed.
             name: vector name.
             exact: compare with every point.
-            exclude: ids that are no answers: a set for all queries, or a list with an id, a collection of ids or
-                None for each query.
-            exclude_sources: source ids whose items are no answers: one for all, or one (or None) for each query.
+            exclude: ids that are no answers: a set for all queries, or a list with an id, a collection of
+                ids or None for each query.
+            exclude_sources: source ids whose items are no answers: one for all, or one (or None) for each
+                query.
             engine: "qdrant" or "scan" force the vector store or the exact scan; "auto" takes the faster one.
 
         Raises:
@@ -230,7 +235,9 @@ class Snapshot:
         dim = self._dim(name)
         raw = np.atleast_2d(np.asarray(vectors, np.float32))
         if raw.shape[1] != dim:
-            raise InputError(f"query vectors have {raw.shape[1]} dimensions, the vectors {name!r} of the index {dim}")
+            raise InputError(
+                f"query vectors have {raw.shape[1]} dimensions, the vectors {name!r} of the index {dim}"
+            )
         if not np.isfinite(raw).all():
             raise InputError("a query vector is not finite")
         if k < 1:
@@ -247,8 +254,8 @@ class Snapshot:
         ids: list[list[str]] = [[] for _ in range(len(raw))]
         distance = np.full((len(raw), k), np.nan, np.float32)
         if len(asked) and self.points(kind, name):
-            some_banned = [banned[i] for i in asked] if banned is not None else None
-            some_sources = [sources[i] for i in asked] if sources is not None else None
+            some_banned = [banned[i] for i in asked.tolist()] if banned is not None else None
+            some_sources = [sources[i] for i in asked.tolist()] if sources is not None else None
             answer = (queries[asked], k, bound, name, some_banned, some_sources)
             if self._scans_now(kind, name, len(asked), exact, engine):
                 hits = self._scan(kind, *answer)
@@ -293,9 +300,7 @@ class Snapshot:
         if banned is not None:
             wanted = frozenset().union(*banned)
             row_of = {item_id: row for row, item_id in enumerate(ids) if item_id in wanted}
-            places = [
-                np.array(sorted(row_of[i] for i in some if i in row_of), np.int64) for some in banned
-            ]
+            places = [np.array(sorted(row_of[i] for i in some if i in row_of), np.int64) for some in banned]
         groups = not_group = None
         if sources is not None:
             groups, codes = codes_of(self._metadata.table(kind, ["source_id"])["source_id"])

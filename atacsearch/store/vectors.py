@@ -87,7 +87,9 @@ class StoredPoint:
 class VectorStore(Protocol):
     """What the index needs of a place that holds vectors."""
 
-    def publish(self, collection: Collection, parts: Sequence[Part], live: Sequence[ShardEntry]) -> list[Part]:
+    def publish(
+        self, collection: Collection, parts: Sequence[Part], live: Sequence[ShardEntry]
+    ) -> list[Part]:
         """Make parts that hold all points of `live`, reusing `parts` (those of the generation before)."""
 
     def activate(self, kind: str, parts: Sequence[Part]) -> None:
@@ -111,9 +113,7 @@ class VectorStore(Protocol):
 
 def is_stale(part: Part, collection: Collection) -> bool:
     """Whether a column that is served now is missing or of another type in the part's payload."""
-    return any(
-        collection.payload.get(name, family) != family for name, family in part.columns.items()
-    )
+    return any(collection.payload.get(name, family) != family for name, family in part.columns.items())
 
 
 def plan_parts(
@@ -121,9 +121,9 @@ def plan_parts(
 ) -> tuple[list[Part], list[ShardEntry]]:
     """Which parts stay as they are, and which shards go together into one new part.
 
-    Parts are merged as in Bentley and Saxe's logarithmic method (doi:10.1016/0196-6774(80)90015-2): a part joins
-    the new one where it is not larger than it, so that n points lie in at most log2(n) parts and each is
-    rebuilt at most log2(n) times. Stale parts and those that are half dead are rebuilt.
+    Parts are merged as in Bentley and Saxe's logarithmic method (doi:10.1016/0196-6774(80)90015-2): a part
+    joins the new one where it is not larger than it, so that n points lie in at most log2(n) parts and each
+    is rebuilt at most log2(n) times. Stale parts and those that are half dead are rebuilt.
     """
     by_number = {s.number: s for s in live}
     keep: list[tuple[int, Part]] = []

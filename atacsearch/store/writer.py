@@ -95,8 +95,8 @@ class Writer:
             source: where they came from. A source may be added in several batches by one writer.
 
         Raises:
-            InputError: an id that is in the index already (both sources are named), a source that is, arrays of
-                different length, a vector of another dimension or not finite, a full disk.
+            InputError: an id that is in the index already (both sources are named), a source that is, arrays
+                of different length, a vector of another dimension or not finite, a full disk.
             DigestError: token sets of another universe.
             GenomeError: a source on another assembly.
         """
@@ -155,7 +155,9 @@ class Writer:
                 raise InputError(f"{source.name}: {length} {what} for {n} ids")
         for name, values in batch.vectors.items():
             if name not in self._info.vectors:
-                raise InputError(f"{source.name}: the index has no vectors {name!r}, only {list(self._info.vectors)}")
+                raise InputError(
+                    f"{source.name}: the index has no vectors {name!r}, only {list(self._info.vectors)}"
+                )
             if np.ndim(values) != 2 or values.shape[1] != self._info.vectors[name]:
                 raise InputError(
                     f"{source.name}: vectors {name!r} have shape {list(np.shape(values))}, "
@@ -164,8 +166,9 @@ class Writer:
         digest = batch.sets.universe_digest if batch.sets is not None else None
         if digest is not None and digest != self._info.universe_digest:
             raise DigestError(
-                f"{source.name} was tokenised with the universe {digest[:12]}, the index {self._index} holds tokens "
-                f"of {self._info.universe_digest[:12]}; tokenise it with the universe of the index's model"
+                f"{source.name} was tokenised with the universe {digest[:12]}, the index {self._index} "
+                f"holds tokens of {self._info.universe_digest[:12]}; "
+                "tokenise it with the universe of the index's model"
             )
         if source.genome and self._info.genome and source.genome != self._info.genome:
             raise GenomeError(
@@ -174,15 +177,16 @@ class Writer:
             )
         if source.counting and self._info.counting and source.counting != self._info.counting:
             raise InputError(
-                f"{source.name} counts by {source.counting}, the index {self._index} by {self._info.counting}; "
-                f"read it with --counting {self._info.counting}"
+                f"{source.name} counts by {source.counting}, the index {self._index} by "
+                f"{self._info.counting}; read it with --counting {self._info.counting}"
             )
         if (kind, source.id) not in self._own_sources:
             for entry in self._live(kind):
                 if entry.source.id == source.id:
                     raise InputError(
-                        f"the source {source.id!r} ({source.name}) is in the index already, added {entry.added} "
-                        f"from {entry.source.name}; replace it (delete it first) or leave it out"
+                        f"the source {source.id!r} ({source.name}) is in the index already, "
+                        f"added {entry.added} from {entry.source.name}; replace it "
+                        "(delete it first) or leave it out"
                     )
         self._check_ids(kind, batch.ids, source)
 
