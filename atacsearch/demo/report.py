@@ -51,7 +51,8 @@ def _head(outcome: Outcome) -> str:
         "<header><h1>atacsearch demo</h1>"
         '<p class="soft">Open chromatin of single cells, from public files to answers: tokenise, train an '
         "encoder, index, name the cell types of new cells, search for cells and regions. Every number below "
-        f'was computed in this run.</p><p class="soft small">{text(outcome.created)} · {text(outcome.machine)} · '
+        "was computed in this run.</p>"
+        f'<p class="soft small">{text(outcome.created)} · {text(outcome.machine)} · '
         f"{page.seconds(outcome.seconds)} in all</p>"
         f'<div class="tiles">{tiles}</div>'
         f'<nav>{links}<a href="#timings">Timings</a><a href="#sources">Data and licences</a>'
