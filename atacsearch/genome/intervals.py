@@ -59,15 +59,15 @@ class Intervals:
         """The same intervals with chromosomes renamed; names that are not in `mapping` stay."""
         merged: dict[str, int] = {}
         recode = np.fromiter(
-            (merged.setdefault(mapping.get(c, c), len(merged)) for c in self.chroms), np.int32, len(self.chroms)
+            (merged.setdefault(mapping.get(c, c), len(merged)) for c in self.chroms),
+            np.int32,
+            len(self.chroms),
         )
         codes = recode[self.chrom] if len(self.chroms) else self.chrom
         return Intervals(tuple(merged), codes, self.start, self.end)
 
 
-def concat_ranges(
-    starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def concat_ranges(starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The concatenation of `range(starts[i], stops[i])` for all i; empty where stop <= start.
 
     Example:

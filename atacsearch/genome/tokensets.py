@@ -85,14 +85,18 @@ class TokenSets:
         offsets = np.zeros(len(rows) + 1, np.int64)
         np.cumsum(self.lengths[rows], out=offsets[1:])
         picked = concat_ranges(self.offsets[rows], self.offsets[rows + 1])
-        return TokenSets(offsets, self.tokens[picked], tuple(self.names[i] for i in rows), self.universe_digest)
+        return TokenSets(
+            offsets, self.tokens[picked], tuple(self.names[i] for i in rows), self.universe_digest
+        )
 
     @staticmethod
     def concat(parts: Sequence[TokenSets]) -> TokenSets:
         """All sets of `parts`, in order. Raises `InputError` where their universes differ."""
         digests = {p.universe_digest for p in parts}
         if len(digests) > 1:
-            raise InputError(f"token sets of different universes cannot be joined: {sorted(map(str, digests))}")
+            raise InputError(
+                f"token sets of different universes cannot be joined: {sorted(map(str, digests))}"
+            )
         shifts = np.cumsum([0] + [len(p.tokens) for p in parts])
         offsets = np.concatenate(
             [np.zeros(1, np.int64)] + [p.offsets[1:] + s for p, s in zip(parts, shifts, strict=False)]
@@ -113,7 +117,9 @@ class TokenSets:
         import pyarrow as pa
 
         lists = pa.LargeListArray.from_arrays(pa.array(self.offsets), pa.array(self.tokens))
-        table = pa.table({"id": pa.array(self.names, pa.string()), "tokens": lists.cast(pa.list_(pa.uint32()))})
+        table = pa.table(
+            {"id": pa.array(self.names, pa.string()), "tokens": lists.cast(pa.list_(pa.uint32()))}
+        )
         meta = {DIGEST_KEY: self.universe_digest.encode()} if self.universe_digest else {}
         return table.replace_schema_metadata(meta)
 

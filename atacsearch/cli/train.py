@@ -1,0 +1,238 @@
+"""`atacsearch train pretrain|celltype`: models from data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import debug_option, device_option, read_options, reader_options
+
+
+@click.group()
+@debug_option
+def train() -> None:
+    """Train a model.
+
+    Training writes a checkpoint folder: config.json, model.safetensors, universe.bed.gz, and training.jsonl,
+    one line an epoch. A run that was killed goes on where it was when the command is repeated.
+
+    \b
+    Example:
+      atacsearch train celltype reference.h5ad --label cell_type -o my.model
+    """
+
+
+def _common(default_size: str) -> Callable[[Any], Any]:
+    """Options that every training command takes."""
+
+    def decorate(command: Any) -> Any:
+        for option in (
+            click.option(
+                "--restart",
+                is_flag=True,
+                help="Begin anew where an unfinished run lies in the output folder.",
+            ),
+            click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random."),
+            click.option(
+                "--size",
+                type=click.Choice(["tiny", "small", "base"]),
+                default=default_size,
+                show_default=True,
+                help="Size of a fresh model; base is the paper's.",
+            ),
+            click.option("--model", "base", metavar="BASE", help="Go on from this checkpoint."),
+            click.option(
+                "--universe", metavar="U", help="Universe of a fresh model [default: made from the input]."
+            ),
+            click.option(
+                "-o",
+                "--output",
+                "out",
+                required=True,
+                type=click.Path(file_okay=False, path_type=Path),
+                help="Folder of the trained model.",
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+@train.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@_common("small")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the input [default: 5].")
+@click.option("--batch-size", type=click.IntRange(2), help="Sets a step [default: 16].")
+@click.option("--lr", type=float, help="Peak learning rate [default: 5e-4].")
+@click.option("--max-tokens", type=click.IntRange(2), help="Tokens of one set in one step [default: 512].")
+@click.option("--warm-start/--no-warm-start", "warm", default=True, help="Start the token table from an SVD.")
+@device_option
+@reader_options
+@debug_option
+def pretrain(
+    inputs: tuple[str, ...],
+    out: Path,
+    universe: str | None,
+    base: str | None,
+    size: str,
+    seed: int,
+    restart: bool,
+    epochs: int | None,
+    batch_size: int | None,
+    lr: float | None,
+    max_tokens: int | None,
+    warm: bool,
+    device: str,
+    reading: dict[str, Any],
+) -> None:
+    """Pretrain on unlabelled data by replaced-token detection.
+
+    45 % of the tokens of each cell or BED file are replaced by random regions; the model learns to tell which.
+
+    \b
+    Example:
+      atacsearch train pretrain cells.h5ad -o base.model
+      atacsearch train pretrain peaks/*.bed.gz --universe universe.bed.gz --epochs 20 -o base.model
+    """
+    from ..training.pretrain import PretrainSettings
+    from ..training.workflow import pretrain_files
+    from .messages import say
+
+    given = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "max_tokens": max_tokens}
+    settings = PretrainSettings(warm=warm, seed=seed, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+    with _watch() as progress:
+        model = pretrain_files(
+            inputs,
+            out,
+            settings=settings,
+            universe=universe,
+            base=base,
+            size=size,
+            options=read_options(reading),
+            device=device,
+            restart=restart,
+            say=say,
+            progress=progress,
+        )
+    say(f"{out}: model {model.digest[:12]}, {len(model.universe):,} regions, log in {out / 'training.jsonl'}")
+
+
+@train.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="REF...")
+@click.option("--label", required=True, metavar="COLUMN", help="Column of the labels, such as cell_type.")
+@click.option("--batch", metavar="COLUMN", help="Column of donor, library or replicate.")
+@_common("tiny")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the cells, at the most [default: 12].")
+@click.option("--batch-size", type=click.IntRange(4), help="Cells a step [default: 64].")
+@click.option("--lr", type=float, help="Peak learning rate [default: 1e-3].")
+@click.option(
+    "--loss",
+    type=click.Choice(["proxy", "triplet"]),
+    default="proxy",
+    show_default=True,
+    help="Cosine softmax with a vector a class, or the published triplet loss.",
+)
+@click.option(
+    "--pretrain-epochs",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Epochs of replaced-token detection on the same input before fine-tuning.",
+)
+@click.option("--warm-start/--no-warm-start", "warm", default=True, help="Start the token table from an SVD.")
+@device_option
+@reader_options
+@debug_option
+def celltype(
+    inputs: tuple[str, ...],
+    label: str,
+    batch: str | None,
+    out: Path,
+    universe: str | None,
+    base: str | None,
+    size: str,
+    seed: int,
+    restart: bool,
+    epochs: int | None,
+    batch_size: int | None,
+    lr: float | None,
+    loss: str,
+    pretrain_epochs: int,
+    warm: bool,
+    device: str,
+    reading: dict[str, Any],
+) -> None:
+    """Train a model so that cells of one label lie together.
+
+    Without --universe or --model everything is made from the input: a universe from its peaks, and a token
+    table from a truncated SVD. Cells without a label are left out. A part of the cells is held out to tell
+    when to stop: a whole batch where --batch has three or more, else a tenth of every label.
+
+    \b
+    Example:
+      atacsearch train celltype reference.h5ad --label cell_type --batch donor -o my.model
+      atacsearch train celltype cells.tsv --label cell_type --model base.model -o my.model
+    """
+    from ..training.celltype import CelltypeSettings
+    from ..training.pretrain import PretrainSettings
+    from ..training.workflow import celltype_files
+    from .messages import say
+
+    given = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
+    settings = CelltypeSettings(loss=loss, seed=seed, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+    with _watch() as progress:
+        summary = celltype_files(
+            inputs,
+            label,
+            out,
+            batch=batch,
+            settings=settings,
+            warm=warm,
+            pretraining=PretrainSettings(epochs=pretrain_epochs, seed=seed) if pretrain_epochs else None,
+            universe=universe,
+            base=base,
+            size=size,
+            options=read_options(reading),
+            device=device,
+            restart=restart,
+            say=say,
+            progress=progress,
+        )
+    say(
+        f"{out}: {summary['cells']:,} cells, {len(summary['classes'])} labels; best epoch "
+        f"{summary['best_epoch'] + 1} of {summary['epochs_run']}: {summary['held_out_accuracy']:.3f} of "
+        f"{summary['cells_held_out']:,} held-out cells nearest to their own label ({summary['held_out']})"
+    )
+
+
+@contextmanager
+def _watch() -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Show training records: a bar an epoch on a terminal, a line an epoch on stderr everywhere."""
+    import sys
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from .messages import say
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("training", total=None)
+
+        def show(record: dict[str, Any]) -> None:
+            if "steps" in record:
+                name = f"{record['stage']}, epoch {record['epoch'] + 1}"
+                bar.update(task, description=name, total=record["steps"], completed=record["step"] + 1)
+                return
+            figures = ", ".join(
+                f"{key.replace('_', ' ')} {value:.4f}"
+                for key, value in record.items()
+                if isinstance(value, float)
+            )
+            say(f"{record['stage']} epoch {record['epoch'] + 1}/{record['epochs']}: {figures}")
+
+        yield show

@@ -1,0 +1,1 @@
+"""The Atacformer network, its heads and its checkpoints; torch only."""

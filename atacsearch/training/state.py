@@ -1,0 +1,81 @@
+"""What lets a killed training run go on: its state on disk, replaced as a whole after every epoch, and its log.
+
+Randomness is drawn afresh for each epoch from (seed, epoch), so a run that was resumed ends with the same
+weights as one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import InputError
+from ..genome.tokensets import TokenSets
+
+STATE, LOG = "training_state.pt", "training.jsonl"
+
+
+def fingerprint(settings: dict[str, Any], *data: TokenSets) -> str:
+    """sha256 of the settings and the training data: a state belongs to one such pair."""
+    h = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    for sets in data:
+        h.update(sets.offsets.tobytes())
+        h.update(sets.tokens.tobytes())
+    return h.hexdigest()
+
+
+class RunFolder:
+    """The output folder of one training run.
+
+    Args:
+        path: folder, made where it is not there.
+        key: `fingerprint` of this run. A state of another run there is refused unless `restart`.
+        restart: forget what an earlier run left.
+
+    Raises:
+        InputError: the folder holds an unfinished run with other settings or data.
+    """
+
+    def __init__(self, path: str | Path, key: str, *, restart: bool = False) -> None:
+        self.path = Path(path)
+        self.key = key
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.state_file = self.path / STATE
+        self.state: dict[str, Any] | None = None
+        if restart:
+            self.state_file.unlink(missing_ok=True)
+        if self.state_file.exists():
+            self.state = torch.load(self.state_file, weights_only=False)
+            if self.state["key"] != key:
+                raise InputError(
+                    f"{self.path}: holds an unfinished training run with other settings or data; "
+                    "repeat that command to finish it, or add --restart to begin anew"
+                )
+        if self.state is None:
+            (self.path / LOG).unlink(missing_ok=True)
+
+    def save(self, **state: Any) -> None:
+        """Replace the state on disk."""
+        temporary = self.state_file.with_suffix(f".{os.getpid()}")
+        torch.save({"key": self.key, **state}, temporary)
+        os.replace(temporary, self.state_file)
+
+    def log(self, **record: Any) -> None:
+        """Append one JSON line to the log."""
+        with (self.path / LOG).open("a") as f:
+            f.write(json.dumps({"time": round(time.time(), 1), **record}) + "\n")
+
+    def finish(self) -> None:
+        """Drop the state: the checkpoint beside it is the result now."""
+        self.state_file.unlink(missing_ok=True)
+
+
+def read_log(path: str | Path) -> list[dict[str, Any]]:
+    """The records of a training log, oldest first."""
+    return [json.loads(line) for line in (Path(path) / LOG).read_text().splitlines()]

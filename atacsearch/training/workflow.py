@@ -1,0 +1,216 @@
+"""From input files to a trained model: what `atacsearch train` does, and what the Python API offers.
+
+Everything that the user does not give is made from the input: the universe from its regions, the token table
+from a truncated SVD, the sizes from a named preset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..genome.tokensets import TokenSets
+from ..model.checkpoint import Model, load_model, new_model
+from ..model.config import sized_config
+from .celltype import CelltypeSettings, train_celltype
+from .pretrain import PretrainSettings, pretrain
+from .warmstart import warm_start
+
+if TYPE_CHECKING:
+    from ..genome.universe import Universe
+    from ..readers.inputs import Items, ReadOptions
+
+Say = Callable[[str], None]
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training run works on.
+
+    Attributes:
+        model: the model to train, fresh or loaded.
+        fresh: whether its weights are random so far.
+        items: the training items, as read.
+        sets: their token sets, all items together.
+    """
+
+    model: Model
+    fresh: bool
+    items: list[Items]
+    sets: TokenSets
+
+    def labels(self, column: str) -> list[str | None]:
+        """The label column over all items; null where an item has none.
+
+        Raises:
+            InputError: no item has such a column; the message lists those that exist.
+        """
+        out: list[str | None] = []
+        for items in self.items:
+            if column in items.labels.column_names:
+                out += [None if v is None else str(v) for v in items.labels[column].to_pylist()]
+            else:
+                out += [None] * len(items.sets)
+        if all(value is None for value in out):
+            known = sorted({c for items in self.items for c in items.labels.column_names})
+            source = self.items[0].source
+            raise InputError(f"{source}: no label column '{column}'; columns: {', '.join(known) or 'none'}")
+        return out
+
+
+def prepare(
+    inputs: Sequence[str | Path],
+    *,
+    universe: str | Path | None = None,
+    base: str | Path | None = None,
+    size: str = "tiny",
+    discriminator: bool = False,
+    seed: int = 0,
+    options: ReadOptions | None = None,
+    say: Say = lambda text: None,
+) -> Training:
+    """Read the training inputs and make or load the model.
+
+    Args:
+        inputs: h5ad, fragments, BED files or manifests.
+        universe: BED file or known name; made from the inputs where None and no `base` is given.
+        base: checkpoint to go on from; it brings its own universe.
+        size: `tiny`, `small` or `base`, of a fresh model.
+        discriminator: give a model without that head a fresh one.
+        seed: of fresh weights.
+        options: how to read (genome, cells, counting).
+        say: told what readers report and what is made.
+
+    Raises:
+        InputError: both `universe` and `base` are given, or an input cannot be read.
+    """
+    from ..genome.universe import Universe
+    from ..readers.inputs import ReadOptions, read_items
+
+    if universe is not None and base is not None:
+        raise InputError("--universe and --model exclude each other: a model brings its own universe")
+    options = options or ReadOptions()
+    loaded = load_model(base) if base is not None else None
+    if loaded is not None:
+        regions = loaded.universe
+        if loaded.counting is not None:
+            options = replace(options, counting=loaded.counting)  # type: ignore[arg-type]
+    elif universe is not None:
+        regions = Universe.load(universe, genome=options.genome)
+    else:
+        regions = universe_of(inputs, options, say)
+    items = [found for path in inputs for found in read_items(path, regions, options)]
+    for found in items:
+        for line in found.report.lines():
+            say(line)
+    own = {"counting": next((i.counting for i in items if i.counting), None)}
+    if loaded is not None:
+        model = loaded
+        if discriminator and model.module.discriminator is None:
+            fresh = new_model(model.config, regions, seed=seed, discriminator=True)
+            fresh.module.atacformer.load_state_dict(model.module.atacformer.state_dict())
+            fresh.own, fresh.pool_weights = model.own, model.pool_weights
+            model = fresh
+    else:
+        config = sized_config(size, len(regions))
+        model = new_model(config, regions, seed=seed, discriminator=discriminator, own=own)
+        say(f"new {size} model: {len(regions):,} regions, hidden {config.hidden_size}")
+    return Training(model, loaded is None, items, TokenSets.concat([i.sets for i in items]))
+
+
+def universe_of(inputs: Sequence[str | Path], options: ReadOptions, say: Say) -> Universe:
+    """The universe that the inputs' own regions make (see `genome.build`)."""
+    from ..genome.build import build_universe
+    from ..readers.inputs import input_intervals
+
+    made = build_universe([x for path in inputs for x in input_intervals(path)], genome=options.genome)
+    say(f"universe from the input: {len(made):,} regions, genome {made.genome or 'unknown'}")
+    return made
+
+
+def pretrain_files(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    *,
+    settings: PretrainSettings | None = None,
+    device: str = "auto",
+    restart: bool = False,
+    say: Say = lambda text: None,
+    progress: Progress | None = None,
+    **preparation: Any,
+) -> Model:
+    """Read inputs and pretrain on them: `atacsearch train pretrain`. See `prepare` for `preparation`."""
+    settings = settings or PretrainSettings()
+    work = prepare(inputs, discriminator=True, seed=settings.seed, say=say, **preparation)
+    if not work.fresh:
+        settings = replace(settings, warm=False)
+    return pretrain(work.model, work.sets, out, settings, device=device, restart=restart, progress=progress)
+
+
+def celltype_files(
+    inputs: Sequence[str | Path],
+    label: str,
+    out: str | Path,
+    *,
+    batch: str | None = None,
+    settings: CelltypeSettings | None = None,
+    warm: bool = True,
+    pretraining: PretrainSettings | None = None,
+    device: str = "auto",
+    restart: bool = False,
+    say: Say = lambda text: None,
+    progress: Progress | None = None,
+    **preparation: Any,
+) -> dict[str, Any]:
+    """Read labelled inputs, start a model and fine-tune it: `atacsearch train celltype`.
+
+    Args:
+        inputs: labelled cells or BED files.
+        label: column of the labels.
+        out: folder for the checkpoint.
+        batch: column of donor, library or replicate; early stopping holds out a whole one where it can.
+        settings: of the fine-tuning.
+        warm: start a fresh model from the SVD of its input.
+        pretraining: settings of an unlabelled pretraining before; none where None.
+        device: `auto`, `cpu` or `cuda`.
+        restart: begin anew where an unfinished run lies in `out`.
+        say, progress: told what happens.
+        **preparation: see `prepare`.
+
+    Returns:
+        The summary of `train_celltype`.
+    """
+    settings = settings or CelltypeSettings()
+    work = prepare(inputs, discriminator=pretraining is not None, seed=settings.seed, say=say, **preparation)
+    labels = work.labels(label)
+    batches = work.labels(batch) if batch is not None else None
+    if batches is not None and len(set(batches)) == 1:
+        say(f"--batch {batch}: one value only ({batches[0]}); nothing to correct or hold out")
+    if work.fresh and warm and pretraining is None:
+        warm_start(work.model, work.sets, seed=settings.seed)
+    if pretraining is not None:
+        pretrain(
+            work.model,
+            work.sets,
+            Path(out) / "pretraining",
+            replace(pretraining, warm=warm and work.fresh),
+            device=device,
+            restart=restart,
+            progress=progress,
+        )
+    work.model.own["label"] = label
+    return train_celltype(
+        work.model,
+        work.sets,
+        labels,
+        out,
+        settings,
+        batches=batches,
+        device=device,
+        restart=restart,
+        progress=progress,
+    )

@@ -1,0 +1,98 @@
+"""The network against torch's own nn.TransformerEncoder, an independent implementation of the same layers."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from atacsearch.model.atacformer import Packing, pool
+from atacsearch.model.config import sized_config
+from atacsearch.model.heads import TaskModel, reverse_gradient
+
+LENGTHS = [5, 17, 17, 40]
+
+
+def small_model(**changes: object) -> TaskModel:
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 24, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 3}
+    config = sized_config("tiny", 100, max_position_embeddings=64, **{**sizes, **changes})
+    return TaskModel(config, discriminator=True).eval()
+
+
+def random_tokens() -> torch.Tensor:
+    return torch.randint(100, (sum(LENGTHS),), generator=torch.Generator().manual_seed(2))
+
+
+def torch_reference(model: TaskModel, tokens: torch.Tensor) -> torch.Tensor:
+    """The same sets through padded nn.TransformerEncoder layers that carry the same weights."""
+    config = model.config
+    layer = nn.TransformerEncoderLayer(
+        config.hidden_size,
+        config.num_attention_heads,
+        config.intermediate_size,
+        dropout=0.0,
+        batch_first=True,
+    )
+    reference = nn.TransformerEncoder(layer, config.num_hidden_layers, enable_nested_tensor=False).eval()
+    reference.load_state_dict(model.atacformer.encoder.state_dict())
+    ids = torch.zeros(len(LENGTHS), max(LENGTHS), dtype=torch.int64)
+    padding = torch.ones_like(ids, dtype=torch.bool)
+    for i, part in enumerate(torch.split(tokens, LENGTHS)):
+        ids[i, : len(part)] = part
+        padding[i, : len(part)] = False
+    x = model.atacformer.embeddings.token_embeddings(ids)
+    if config.use_pos_embeddings:
+        x = x + model.atacformer.embeddings.position_embeddings.weight[: max(LENGTHS)]
+    return reference(x, src_key_padding_mask=padding)[~padding]
+
+
+def test_packed_layers_equal_torch_transformer_encoder() -> None:
+    model, tokens = small_model(), random_tokens()
+    with torch.no_grad():
+        ours = model(tokens, Packing.from_lengths(LENGTHS))
+        torch.testing.assert_close(ours, torch_reference(model, tokens), atol=1e-5, rtol=1e-5)
+
+
+def test_positions_are_added_only_where_the_config_says_so() -> None:
+    tokens = random_tokens()
+    with torch.no_grad():
+        model = small_model(use_pos_embeddings=True)
+        ours = model(tokens, Packing.from_lengths(LENGTHS))
+        torch.testing.assert_close(ours, torch_reference(model, tokens), atol=1e-5, rtol=1e-5)
+        plain = small_model()(tokens, Packing.from_lengths(LENGTHS))
+    assert float((ours - plain).abs().max()) > 1e-3
+
+
+def test_padded_attention_equals_attention_by_runs() -> None:
+    model, tokens = small_model(), random_tokens()
+    with torch.no_grad():
+        by_runs = model(tokens, Packing.from_lengths(LENGTHS))
+        padded = model(tokens, Packing.from_lengths(LENGTHS, padded=True))
+    torch.testing.assert_close(padded, by_runs, atol=1e-5, rtol=1e-5)
+
+
+def test_order_of_tokens_does_not_matter() -> None:
+    model = small_model()
+    tokens = torch.arange(30)
+    with torch.no_grad():
+        packing = Packing.from_lengths([30])
+        a = pool(model(tokens, packing), packing)
+        b = pool(model(tokens.flip(0), packing), packing)
+    torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+def test_pool_weights() -> None:
+    vectors = torch.tensor([[1.0], [3.0], [10.0], [20.0]])
+    packing = Packing.from_lengths([2, 2])
+    assert pool(vectors, packing).flatten().tolist() == [2.0, 15.0]
+    weighted = pool(vectors, packing, torch.tensor([1.0, 0.0, 1.0, 3.0]))
+    assert weighted.flatten().tolist() == [1.0, 17.5]
+    nothing = pool(vectors, packing, torch.zeros(4))
+    assert nothing.flatten().tolist() == [2.0, 15.0]
+
+
+def test_reverse_gradient_turns_the_sign() -> None:
+    x = torch.tensor([2.0], requires_grad=True)
+    reverse_gradient(x, 0.5).backward()
+    assert x.grad is not None
+    assert x.grad.item() == -0.5
