@@ -1,0 +1,1 @@
+"""Readers: fragment files, BED files and cell x peak matrices become token sets or intervals."""

@@ -1,0 +1,600 @@
+"""The compiled pass over fragment lines: parse, find barcode and regions, count quality, in one loop.
+
+A `Tables` holds what one thread has seen (barcodes in an open-addressing hash table that compares all
+bytes, counters a barcode, chromosome names); `scan_lines` fills it and the pair buffers and returns early,
+with a code, where Python has to make room or to look a new chromosome name up.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .compiled import compiled, inlined, load_u64, trailing_zeros
+
+# why `scan_lines` returned
+DONE, NEW_CHROM, MORE_BARCODES, MORE_PAIRS = 0, 1, 2, 3
+
+# places in the state array
+POS, CODE, LINES, HEADERS, N_BARCODES, ARENA_USED, N_PAIRS, AT_START, NAME_STOP, N_SAMPLE, SAMPLE_MASK = (
+    range(11)
+)
+STATE_SIZE = 11
+
+# columns of the counters a barcode
+FRAGMENTS, IN_UNIVERSE, SHORT, MONO, TSS_WINDOW, TSS_FLANK, BLACKLISTED = range(7)
+N_COUNTERS = 8
+
+REASONS = (
+    "",
+    "with fewer than 4 columns",
+    "whose start is not a whole number",
+    "whose end is not a whole number",
+    "with a negative start",
+    "with end <= start",
+    "with a coordinate above 2,147,483,647",
+    "without a barcode",
+)
+N_REASONS = len(REASONS)
+
+KEY_BYTES = 24  # bytes of a barcode that lie in the hash table itself
+MAX_BARCODE = 65535
+PADDING = 32  # bytes that may be looked at past the end of a line or table
+
+_ONES = np.uint64(0x0101010101010101)
+_HIGHS = np.uint64(0x8080808080808080)
+_MIX_1 = np.uint64(0x9E3779B97F4A7C15)
+_MIX_2 = np.uint64(0xC2B2AE3D27D4EB4F)
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_LOW_32 = np.uint64(0xFFFFFFFF)
+_NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
+_U0, _U1, _U7, _U8, _U16, _U32, _U48 = (np.uint64(x) for x in (0, 1, 7, 8, 16, 32, 48))
+_MAX = 2**31 - 1
+
+
+class Tables(NamedTuple):
+    """What one thread has seen so far.
+
+    Attributes:
+        slots: [capacity, 4] uint64, capacity a power of two: (hash 16 | length 16 | id + 1 32), then the
+            first 24 bytes.
+        arena: uint8, the barcodes one after another.
+        barcode_at: [n + 1] int64 places in `arena`.
+        counters: [n, 8] uint32, columns `FRAGMENTS` … `BLACKLISTED`.
+        name_key: [n_names] uint64, chromosome names of up to 7 bytes as one word, else 0.
+        names: uint8, the chromosome names one after another.
+        name_at: [n_names + 1] int64 places in `names`.
+        name_code: [n_names] int64 code of the universe's chromosome, -1 where it has none.
+        name_lines: [n_names] int64 fragments on it.
+        name_end: [n_names] int64 largest end seen on it.
+    """
+
+    slots: npt.NDArray[np.uint64]
+    arena: npt.NDArray[np.uint8]
+    barcode_at: npt.NDArray[np.int64]
+    counters: npt.NDArray[np.uint32]
+    name_key: npt.NDArray[np.uint64]
+    names: npt.NDArray[np.uint8]
+    name_at: npt.NDArray[np.int64]
+    name_code: npt.NDArray[np.int64]
+    name_lines: npt.NDArray[np.int64]
+    name_end: npt.NDArray[np.int64]
+
+
+class Output(NamedTuple):
+    """Buffers of one call.
+
+    Attributes:
+        pair_barcode: [n] uint32.
+        pair_token: [n] uint32.
+        bad: [N_REASONS] int64 lines left out.
+        bad_at: [N_REASONS] int64 place of the first such line, -1 before.
+        bad_line: [N_REASONS] int64 its number within this block, from 0.
+        sample: [n, 3] int32 chromosome name, start and end of fragments picked by a hash of all three.
+    """
+
+    pair_barcode: npt.NDArray[np.uint32]
+    pair_token: npt.NDArray[np.uint32]
+    bad: npt.NDArray[np.int64]
+    bad_at: npt.NDArray[np.int64]
+    bad_line: npt.NDArray[np.int64]
+    sample: npt.NDArray[np.int32]
+
+
+@inlined
+def _zero_bytes(word):  # type: ignore[no-untyped-def]
+    """High bit set in (at least the lowest of) the bytes that are zero."""
+    return (word - _ONES) & ~word & _HIGHS
+
+
+@inlined
+def _low_bytes(word, n):  # type: ignore[no-untyped-def]
+    """The first n (0 to 8) bytes of a word, the others zero."""
+    return word if n >= 8 else word & ((_U1 << np.uint64(8 * n)) - _U1)
+
+
+@inlined
+def _hash(w0, w1, w2, length):  # type: ignore[no-untyped-def]
+    h = (w0 ^ (np.uint64(length) * _MIX_2)) * _MIX_1
+    h = ((h ^ (h >> _U32)) ^ w1) * _MIX_2
+    h = ((h ^ (h >> _U32)) ^ w2) * _MIX_1
+    h ^= h >> _U32
+    return h
+
+
+@compiled
+def _find_barcode(buffer, at, length, tables, n_barcodes, arena_used, insert):  # type: ignore[no-untyped-def]
+    """Id of a barcode; a new one gets the next id; -1 where it is new and `insert` is off."""
+    slots = tables.slots
+    w0 = _low_bytes(load_u64(buffer, at), length)
+    w1 = _low_bytes(load_u64(buffer, at + 8), length - 8) if length > 8 else _U0
+    w2 = _low_bytes(load_u64(buffer, at + 16), length - 16) if length > 16 else _U0
+    h = _hash(w0, w1, w2, length)
+    for i in range(KEY_BYTES, length, 8):
+        w = _low_bytes(load_u64(buffer, at + i), length - i)
+        h = _hash(h, w, _U0, length)
+    mask = np.uint64(len(slots) - 1)
+    tag = ((h >> _U48) << _U48) | (np.uint64(length) << _U32)
+    slot = np.int64(h & mask)
+    while True:
+        head = slots[slot, 0]
+        if head == _U0:
+            break
+        if (
+            (head & ~_LOW_32) == tag
+            and slots[slot, 1] == w0
+            and slots[slot, 2] == w1
+            and slots[slot, 3] == w2
+        ):
+            found = np.int64(head & _LOW_32) - 1
+            same = True
+            if length > KEY_BYTES:
+                place = tables.barcode_at[found]
+                for i in range(KEY_BYTES, length):
+                    if tables.arena[place + i] != buffer[at + i]:
+                        same = False
+                        break
+            if same:
+                return found
+        slot = np.int64(np.uint64(slot + 1) & mask)
+    if not insert:
+        return np.int64(-1)
+    slots[slot, 0] = tag | np.uint64(n_barcodes + 1)
+    slots[slot, 1] = w0
+    slots[slot, 2] = w1
+    slots[slot, 3] = w2
+    for i in range(length):
+        tables.arena[arena_used + i] = buffer[at + i]
+    tables.barcode_at[n_barcodes + 1] = arena_used + length
+    return np.int64(n_barcodes)
+
+
+@compiled
+def _find_name(buffer, at, length, tables):  # type: ignore[no-untyped-def]
+    """Place of a chromosome name in the tables, -1 where it is new."""
+    key = _low_bytes(load_u64(buffer, at), length) if length < 8 else _U0
+    for i in range(len(tables.name_key)):
+        if tables.name_key[i] != key:
+            continue
+        if length < 8:
+            return i
+        place = tables.name_at[i]
+        if tables.name_at[i + 1] - place != length:
+            continue
+        same = True
+        for j in range(length):
+            if tables.names[place + j] != buffer[at + j]:
+                same = False
+                break
+        if same:
+            return i
+    return -1
+
+
+@compiled
+def _hits_any(index, code, start, end):  # type: ignore[no-untyped-def]
+    """Whether an interval overlaps [start, end)."""
+    at = index.bin_at[code] + (start >> index.shift)
+    if at < index.bin_at[code + 1]:
+        for i in range(index.first[at], index.stop[code]):
+            if index.start[i] >= end:
+                break
+            if index.end[i] > start:
+                return True
+    return False
+
+
+@compiled
+def _is_header(buffer, at, stop):  # type: ignore[no-untyped-def]
+    """Blank lines, `#…`, `track …` and `browser …`."""
+    if buffer[at] == 35:
+        return True
+    i = at
+    while buffer[i] == 32 or buffer[i] == 9 or buffer[i] == 13:
+        i += 1
+    if buffer[i] == 10:
+        return True
+    word = load_u64(buffer, at)
+    if _low_bytes(word, 5) == np.uint64(0x6B63617274):  # "track"
+        c = buffer[at + 5] if at + 5 < stop else np.uint8(10)
+        return c == 32 or c == 9 or c == 10 or c == 13
+    if _low_bytes(word, 7) == np.uint64(0x72657377_6F7262):  # "browser"
+        c = buffer[at + 7] if at + 7 < stop else np.uint8(10)
+        return c == 32 or c == 9 or c == 10 or c == 13
+    return False
+
+
+@compiled
+def _line_end(buffer, at):  # type: ignore[no-untyped-def]
+    """Place after the next newline; there is one."""
+    while True:
+        zeros = _zero_bytes(load_u64(buffer, at) ^ _NEWLINES)
+        if zeros != _U0:
+            return at + (trailing_zeros(zeros) >> 3) + 1
+        at += 8
+
+
+@compiled
+def scan_lines(  # type: ignore[no-untyped-def]
+    buffer,
+    stop,
+    delimiter,
+    insertions,
+    emit_unk,
+    unk,
+    keep_below,
+    universe,
+    tss,
+    blacklist,
+    tables,
+    out,
+    state,
+):
+    """Read lines from `state[POS]` to `stop`, where a line ends.
+
+    Args:
+        buffer: uint8 text; `buffer[stop - 1]` is a newline, and at least `PADDING` bytes follow it.
+        stop: where to stop.
+        delimiter: byte between columns.
+        insertions: count the two cut sites, the bases `start` and `end - 1`, instead of the fragment.
+        emit_unk: add a pair with `unk` for a fragment that hits nothing.
+        unk: id of the unknown token.
+        keep_below: pairs are kept for barcode ids below this.
+        universe, tss, blacklist: `BinIndex` of regions; windows (value 0) and flanks (value 1) of TSS;
+            blacklist.
+        tables, out, state: filled.
+
+    Returns:
+        DONE, or what the caller must provide before calling again (nothing of the line at `state[POS]` is
+        counted yet).
+    """
+    delimiters = np.uint64(delimiter) * _ONES
+    has_tss = len(tss.start) > 0
+    has_blacklist = len(blacklist.start) > 0
+    # arrays as locals: a compiled call or a tuple field in the loop would count references on every line
+    slots, arena, barcode_at, counters = tables.slots, tables.arena, tables.barcode_at, tables.counters
+    names_key, names_code, names_lines, names_end = (
+        tables.name_key, tables.name_code, tables.name_lines, tables.name_end
+    )  # fmt: skip
+    bin_at, bin_first, region_stop = universe.bin_at, universe.first, universe.stop
+    region_start, region_end, region_value = universe.start, universe.end, universe.value
+    shift = universe.shift
+    pair_barcode, pair_token, sample = out.pair_barcode, out.pair_token, out.sample
+    slot_mask = np.uint64(len(slots) - 1)
+    pos = state[POS]
+    n_barcodes = state[N_BARCODES]
+    arena_used = state[ARENA_USED]
+    n_pairs = state[N_PAIRS]
+    sample_mask = np.uint64(state[SAMPLE_MASK])
+    arena_room = len(tables.arena) - PADDING
+    barcode_room = min(len(tables.barcode_at) - 1, len(tables.slots) // 2)
+    code_out = DONE
+    name = -1
+    name_key = _U0
+    name_length = -1
+    code = np.int64(-1)
+    while pos < stop:
+        line = pos
+        reason = 0
+        # chromosome: as on the line before, in most files
+        word = load_u64(buffer, pos)
+        zeros = _zero_bytes(word ^ delimiters)
+        short = zeros != _U0
+        length = trailing_zeros(zeros) >> 3 if short else 8
+        known = short and length == name_length and _low_bytes(word, length) == name_key
+        if known:
+            pos += length + 1
+        else:
+            if buffer[pos] == 35:
+                state[HEADERS] += 1
+                state[LINES] += 1
+                pos = _line_end(buffer, pos)
+                continue
+            length = 0
+            while buffer[pos + length] != delimiter and buffer[pos + length] != 10:
+                length += 1
+            if buffer[pos + length] == 10 or length == 0:
+                reason = 1
+            pos += length + 1
+        name_stop = line + length
+        # start and end
+        start = np.int64(0)
+        end = np.int64(0)
+        if reason == 0:
+            first = pos
+            c = np.int64(buffer[pos]) - 48
+            while 0 <= c < 10:
+                start = start * 10 + c
+                pos += 1
+                c = np.int64(buffer[pos]) - 48
+            n_digits = pos - first
+            if n_digits == 0 or buffer[pos] != delimiter:
+                reason = 2
+                if buffer[pos] == 45 and n_digits == 0 and 48 <= buffer[pos + 1] < 58:
+                    reason = 4
+                elif n_digits > 0 and (buffer[pos] == 10 or buffer[pos] == 13):
+                    reason = 1
+            elif n_digits > 10 or start > _MAX:
+                reason = 6
+            pos += 1
+        if reason == 0:
+            first = pos
+            c = np.int64(buffer[pos]) - 48
+            while 0 <= c < 10:
+                end = end * 10 + c
+                pos += 1
+                c = np.int64(buffer[pos]) - 48
+            n_digits = pos - first
+            if n_digits == 0 or buffer[pos] != delimiter:
+                reason = 3
+                if n_digits > 0 and (buffer[pos] == 10 or buffer[pos] == 13):
+                    reason = 1
+                elif buffer[pos] == 45 and 48 <= buffer[pos + 1] < 58:
+                    reason = 5
+            elif n_digits > 10 or end > _MAX:
+                reason = 6
+            elif end <= start:
+                reason = 5
+            pos += 1
+        if reason == 0:
+            # barcode: up to the next delimiter or the end of the line
+            barcode = pos
+            while True:
+                word = load_u64(buffer, pos)
+                zeros = _zero_bytes(word ^ delimiters) | _zero_bytes(word ^ _NEWLINES)
+                if zeros != _U0:
+                    pos += trailing_zeros(zeros) >> 3
+                    break
+                pos += 8
+            # the lowest set bit of a zero-byte mask is exact, whatever bits above it say
+            barcode_stop = pos
+            pos = pos + 1 if buffer[pos] == 10 else _line_end(buffer, pos)
+            if buffer[barcode_stop - 1] == 13 and buffer[barcode_stop] == 10:
+                barcode_stop -= 1
+            length = barcode_stop - barcode
+            if length <= 1:
+                c = buffer[barcode]
+                if length <= 0 or c == 46 or c == 45 or c == 42:  # . - *
+                    reason = 7
+            elif length == 10 and load_u64(buffer, barcode) == np.uint64(0x4F435241425F4F4E):  # "NO_BARCO"
+                if buffer[barcode + 8] == 68 and buffer[barcode + 9] == 69:  # "DE"
+                    reason = 7
+            elif length > MAX_BARCODE:
+                reason = 7
+        if reason != 0:
+            pos = _line_end(buffer, line)
+            if _is_header(buffer, line, stop):
+                state[HEADERS] += 1
+            elif state[AT_START] == 1 and reason == 2:
+                state[HEADERS] += 1  # column names
+                state[AT_START] = 0
+            else:
+                state[AT_START] = 0
+                if out.bad[reason] == 0:
+                    out.bad_at[reason] = line
+                    out.bad_line[reason] = state[LINES]
+                out.bad[reason] += 1
+            state[LINES] += 1
+            continue
+        if not known:
+            name_length = name_stop - line
+            name = _find_name(buffer, line, name_length, tables)
+            if name < 0:
+                state[NAME_STOP] = name_stop
+                code_out = NEW_CHROM
+                pos = line
+                break
+            name_key = names_key[name]
+            if name_length >= 8:
+                name_length = -1  # long names are looked up on every line
+            code = names_code[name]
+        if n_barcodes >= barcode_room or arena_used + length > arena_room:
+            code_out = MORE_BARCODES
+            pos = line
+            break
+        w0 = _low_bytes(load_u64(buffer, barcode), length)
+        w1 = _low_bytes(load_u64(buffer, barcode + 8), length - 8) if length > 8 else _U0
+        w2 = _low_bytes(load_u64(buffer, barcode + 16), length - 16) if length > 16 else _U0
+        h = _hash(w0, w1, w2, length)
+        for i in range(KEY_BYTES, length, 8):
+            h = _hash(h, _low_bytes(load_u64(buffer, barcode + i), length - i), _U0, length)
+        tag = ((h >> _U48) << _U48) | (np.uint64(length) << _U32)
+        slot = np.int64(h & slot_mask)
+        who = np.int64(-1)
+        while True:
+            head = slots[slot, 0]
+            if head == _U0:
+                break
+            if (
+                (head & ~_LOW_32) == tag
+                and slots[slot, 1] == w0
+                and slots[slot, 2] == w1
+                and slots[slot, 3] == w2
+            ):
+                who = np.int64(head & _LOW_32) - 1
+                for i in range(KEY_BYTES, length):
+                    if arena[barcode_at[who] + i] != buffer[barcode + i]:
+                        who = np.int64(-1)
+                        break
+                if who >= 0:
+                    break
+            slot = np.int64(np.uint64(slot + 1) & slot_mask)
+        if who < 0:
+            who = n_barcodes
+            slots[slot, 0] = tag | np.uint64(who + 1)
+            slots[slot, 1] = w0
+            slots[slot, 2] = w1
+            slots[slot, 3] = w2
+            for i in range(length):
+                arena[arena_used + i] = buffer[barcode + i]
+            n_barcodes += 1
+            arena_used += length
+            barcode_at[n_barcodes] = arena_used
+        # regions
+        hits = 0
+        fits = True
+        keep = who < keep_below
+        if code >= 0:
+            at = bin_at[code] + (start >> shift)
+            if at < bin_at[code + 1]:
+                for i in range(bin_first[at], region_stop[code]):
+                    if region_start[i] >= end:
+                        break
+                    if region_end[i] <= start:
+                        continue
+                    if insertions and not (
+                        region_start[i] <= start or (region_start[i] < end and region_end[i] >= end)
+                    ):
+                        continue
+                    if keep:
+                        if n_pairs + hits >= len(pair_token):
+                            fits = False
+                            break
+                        pair_barcode[n_pairs + hits] = who
+                        pair_token[n_pairs + hits] = region_value[i]
+                    hits += 1
+        if fits and emit_unk and hits == 0 and keep:
+            fits = n_pairs < len(pair_token)
+            if fits:
+                pair_barcode[n_pairs] = who
+                pair_token[n_pairs] = unk
+                n_pairs += 1
+        if not fits:
+            code_out = MORE_PAIRS
+            pos = line
+            break
+        if keep:
+            n_pairs += hits
+        # counters
+        names_lines[name] += 1
+        if end > names_end[name]:
+            names_end[name] = end
+        counters[who, FRAGMENTS] += np.uint32(1)
+        if hits > 0:
+            counters[who, IN_UNIVERSE] += np.uint32(1)
+        width = end - start
+        if width < 147:
+            counters[who, SHORT] += np.uint32(1)
+        elif width < 294:
+            counters[who, MONO] += np.uint32(1)
+        if has_tss and code >= 0:
+            for site in (start, end - 1):
+                at = tss.bin_at[code] + (site >> tss.shift)
+                if at < tss.bin_at[code + 1]:
+                    for i in range(tss.first[at], tss.stop[code]):
+                        if tss.start[i] > site:
+                            break
+                        if tss.end[i] > site:
+                            counters[who, TSS_WINDOW + tss.value[i]] += np.uint32(1)
+        if has_blacklist and code >= 0 and _hits_any(blacklist, code, start, end):
+            counters[who, BLACKLISTED] += np.uint32(1)
+        # a sample that does not depend on the order of lines
+        picked = (np.uint64(start) * _MIX_1) ^ (np.uint64(end) * _MIX_2)
+        picked = (picked ^ (picked >> _U32)) * _MIX_1
+        if ((picked >> _U32) & sample_mask) == _U0:
+            n = state[N_SAMPLE]
+            if n == len(sample):
+                sample_mask = (sample_mask << _U1) | _U1
+                n = thin_sample(sample, n, sample_mask)
+            if ((picked >> _U32) & sample_mask) == _U0 and n < len(sample):
+                sample[n, 0] = name
+                sample[n, 1] = start
+                sample[n, 2] = end
+                n += 1
+            state[N_SAMPLE] = n
+        state[AT_START] = 0
+        state[LINES] += 1
+    state[POS] = pos
+    state[CODE] = code_out
+    state[N_BARCODES] = n_barcodes
+    state[ARENA_USED] = arena_used
+    state[N_PAIRS] = n_pairs
+    state[SAMPLE_MASK] = np.int64(sample_mask)
+    return code_out
+
+
+@compiled
+def thin_sample(sample, n, mask):  # type: ignore[no-untyped-def]
+    """Keep those of the first n rows whose hash has the bits of `mask` clear; returns how many."""
+    kept = 0
+    for i in range(n):
+        picked = (np.uint64(sample[i, 1]) * _MIX_1) ^ (np.uint64(sample[i, 2]) * _MIX_2)
+        picked = (picked ^ (picked >> _U32)) * _MIX_1
+        if ((picked >> _U32) & np.uint64(mask)) == _U0:
+            sample[kept] = sample[i]
+            kept += 1
+    return kept
+
+
+@compiled
+def rebuild_slots(tables, n_barcodes):  # type: ignore[no-untyped-def]
+    """Enter all barcodes of the arena into fresh (zero) slots."""
+    for i in range(n_barcodes):
+        at = tables.barcode_at[i]
+        length = tables.barcode_at[i + 1] - at
+        arena = tables.arena
+        slots = tables.slots
+        w0 = _low_bytes(load_u64(arena, at), length)
+        w1 = _low_bytes(load_u64(arena, at + 8), length - 8) if length > 8 else _U0
+        w2 = _low_bytes(load_u64(arena, at + 16), length - 16) if length > 16 else _U0
+        h = _hash(w0, w1, w2, length)
+        for j in range(KEY_BYTES, length, 8):
+            w = _low_bytes(load_u64(arena, at + j), length - j)
+            h = _hash(h, w, _U0, length)
+        mask = np.uint64(len(slots) - 1)
+        slot = np.int64(h & mask)
+        while slots[slot, 0] != _U0:
+            slot = np.int64(np.uint64(slot + 1) & mask)
+        slots[slot, 0] = ((h >> _U48) << _U48) | (np.uint64(length) << _U32) | np.uint64(i + 1)
+        slots[slot, 1] = w0
+        slots[slot, 2] = w1
+        slots[slot, 3] = w2
+
+
+@compiled
+def merge_barcodes(other, n_other, tables, n_barcodes, arena_used, mapping):  # type: ignore[no-untyped-def]
+    """Enter another thread's barcodes and counters; `mapping[i]` becomes the id of its barcode i here.
+
+    Returns:
+        (number of barcodes, bytes of the arena in use); there must be room.
+    """
+    for i in range(n_other):
+        at = other.barcode_at[i]
+        length = other.barcode_at[i + 1] - at
+        who = _find_barcode(other.arena, at, length, tables, n_barcodes, arena_used, True)
+        if who == n_barcodes:
+            n_barcodes += 1
+            arena_used += length
+        mapping[i] = who
+        for c in range(N_COUNTERS):
+            tables.counters[who, c] += other.counters[i, c]
+    return n_barcodes, arena_used
+
+
+@compiled
+def find_barcodes(arena, places, tables, found):  # type: ignore[no-untyped-def]
+    """Ids of barcodes given as bytes one after another, -1 for those that are not there."""
+    for i in range(len(places) - 1):
+        found[i] = _find_barcode(arena, places[i], places[i + 1] - places[i], tables, 0, 0, False)

@@ -1,0 +1,113 @@
+"""What a reader saw: lines read and skipped, names mapped, barcodes kept and dropped, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+EXAMPLES = 3  # first bad lines that are shown
+
+
+@dataclass
+class ReadReport:
+    """The account of one source, filled while it is read.
+
+    Attributes:
+        source: the path as the user gave it.
+        kind: what the source was read as ("fragments", "bed", "h5ad", …).
+        n_lines: lines (or matrix rows) seen, headers included.
+        n_read: fragments, regions or cells that were used.
+        skipped: reason -> how many lines were left out for it.
+        examples: the first bad lines, as `line 7: reason: text`.
+        aliases: chromosome name in the source -> name in the universe, where they differ.
+        foreign_chroms: chromosome names that the universe does not have -> lines on them.
+        genome: assembly that the source was taken to be; None where it is not known.
+        assembly: message of the assembly check; None where it did not run.
+        mapped_fraction: fraction of the intervals that overlap the universe; None before it is known.
+        n_barcodes: barcodes seen; None where the source has no barcodes.
+        n_cells: items kept.
+        cell_rule: how cells were told from other barcodes.
+        dropped: reason -> how many barcodes were dropped for it.
+        suggested_min_fragments: cut-off at the knee of the barcode rank curve; None where not computed.
+        notes: anything else a user should know, one line each.
+    """
+
+    source: str
+    kind: str
+    n_lines: int = 0
+    n_read: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    examples: list[str] = field(default_factory=list)
+    aliases: dict[str, str] = field(default_factory=dict)
+    foreign_chroms: dict[str, int] = field(default_factory=dict)
+    genome: str | None = None
+    assembly: str | None = None
+    mapped_fraction: float | None = None
+    n_barcodes: int | None = None
+    n_cells: int | None = None
+    cell_rule: str | None = None
+    dropped: dict[str, int] = field(default_factory=dict)
+    suggested_min_fragments: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def n_skipped(self) -> int:
+        """Lines left out, all reasons together."""
+        return sum(self.skipped.values())
+
+    @property
+    def n_dropped(self) -> int:
+        """Barcodes left out, all reasons together."""
+        return sum(self.dropped.values())
+
+    def skip(self, reason: str, n: int = 1, example: str | None = None) -> None:
+        """Count lines left out; the first examples of all reasons are kept."""
+        if n:
+            self.skipped[reason] = self.skipped.get(reason, 0) + n
+        if example is not None and len(self.examples) < EXAMPLES:
+            self.examples.append(example)
+
+    def note(self, text: str) -> None:
+        """Add a note once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def lines(self) -> list[str]:
+        """Messages for people: the source, then what is to be said of it, indented."""
+        out = []
+        if self.n_skipped:
+            reasons = ", ".join(f"{n:,} {why}" for why, n in self.skipped.items())
+            what = "peaks" if self.kind in ("h5ad", "tenx_h5", "tenx_mtx") else "lines"
+            out.append(f"skipped {self.n_skipped:,} of {self.n_lines:,} {what}: {reasons}")
+            out.extend(f"  {example}" for example in self.examples)
+        if self.aliases:
+            out.append(f"chromosome names mapped: {_pairs(self.aliases)}")
+        if self.foreign_chroms:
+            n = sum(self.foreign_chroms.values())
+            names = _some(list(self.foreign_chroms))
+            out.append(f"{n:,} of {self.n_read:,} on chromosomes that the universe lacks: {names}")
+        if self.cell_rule is not None and self.n_barcodes is not None and self.n_cells is not None:
+            out.append(f"kept {self.n_cells:,} of {self.n_barcodes:,} barcodes ({self.cell_rule})")
+            out.extend(f"  dropped {n:,}: {why}" for why, n in self.dropped.items())
+        if self.mapped_fraction is not None:
+            what = {"fragments": "fragments", "bed": "regions"}.get(self.kind, "peaks")
+            out.append(f"{self.mapped_fraction:.1%} of the {what} overlap the universe")
+        if self.assembly:
+            out.append(self.assembly)
+        out.extend(self.notes)
+        body = [line.replace(f"{self.source}: ", "") for line in out]
+        return [f"{self.source}:", *(f"  {line}" for line in body)] if body else []
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain values, for JSON."""
+        from dataclasses import asdict
+
+        return {**asdict(self), "n_skipped": self.n_skipped, "n_dropped": self.n_dropped}
+
+
+def _some(names: list[str], n: int = 5) -> str:
+    return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
+
+
+def _pairs(mapping: dict[str, str]) -> str:
+    return _some([f"{old} -> {new}" for old, new in mapping.items()])
