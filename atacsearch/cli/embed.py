@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import debug_option, device_option, model_option, read_options, reader_options
+from .options import OutputFile, debug_option, device_option, model_option, read_options, reader_options
 
 
 @click.command()
@@ -28,7 +28,7 @@ from .options import debug_option, device_option, model_option, read_options, re
     "--output",
     "target",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     help="The Parquet file to write: id, vector; for regions also chrom, start, end (0-based half-open).",
 )
 @device_option

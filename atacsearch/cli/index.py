@@ -201,20 +201,27 @@ def verify(index_path: str) -> None:
     from ..errors import AtacsearchError
     from .messages import say
 
-    problems = open_index(index_path).verify()
-    for problem in problems:
+    report = open_index(index_path).verify()
+    for problem in report.problems:
         click.echo(problem)
-    if problems:
+    if not report.ok:
+        n = len(report.problems)
         raise AtacsearchError(
-            f"{index_path}: {len(problems)} problems; mend with `atacsearch index repair {index_path}`"
+            f"{index_path}: {n} problem{'s' * (n > 1)}; mend with `atacsearch index repair {index_path}`"
         )
-    say(f"{index_path}: shards, metadata and vectors agree")
+    say(
+        f"{index_path}: generation {report.generation}: {report.shards:,} shards, {report.rows:,} rows and "
+        f"{report.points:,} vectors agree"
+    )
 
 
 @index.command()
 @click.argument("index_path", metavar="INDEX")
+@click.option(
+    "--drop-damaged", is_flag=True, help="Leave out shards that are damaged themselves; their items are lost."
+)
 @debug_option
-def repair(index_path: str) -> None:
+def repair(index_path: str, drop_damaged: bool) -> None:
     """Rebuild metadata and vectors from the shards.
 
     \b
@@ -224,6 +231,7 @@ def repair(index_path: str) -> None:
     from ..client import open_index
     from .messages import say
 
-    for line in open_index(index_path).repair():
+    report = open_index(index_path).repair(drop_damaged)
+    for line in [*report.problems, *report.notes]:
         say(line)
-    say(f"{index_path}: rebuilt from its shards")
+    say(f"{index_path}: generation {report.generation} made anew from its shards")

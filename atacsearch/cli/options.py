@@ -6,6 +6,7 @@ Each is a decorator. `reader_options` and `output_options` gather their options 
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,23 @@ def debug_option(command: F) -> F:
         callback=_remember_debug,
         help="Show the traceback of an error.",
     )(command)
+
+
+class OutputFile(click.Path):
+    """A file to be written, refused before any work is done where its folder is missing or read-only."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path, checked."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        folder = path.parent
+        if not folder.is_dir():
+            self.fail(f"{path}: there is no folder {folder}; make it first", param, ctx)
+        if not os.access(folder, os.W_OK):
+            self.fail(f"{path}: the folder {folder} is not writable; write elsewhere", param, ctx)
+        return path
 
 
 @dataclass(frozen=True)
@@ -83,14 +101,14 @@ def output_options(command: F) -> F:
         click.option(
             "-o",
             "--output",
-            type=click.Path(dir_okay=False, path_type=Path),
+            type=OutputFile(),
             help="Write the table to this file instead of stdout.",
         ),
         click.option(
             "--format", type=click.Choice(FORMATS), help="Form of the table [default: table; else by suffix]."
         ),
     ):
-        wrapped = option(wrapped)  # type: ignore[assignment]
+        wrapped = option(wrapped)
     return wrapped  # type: ignore[return-value]
 
 
@@ -143,7 +161,7 @@ def reader_options(command: F) -> F:
         return command(*args, reading=reading, **kwargs)
 
     for option in reversed(_READER_OPTIONS):
-        wrapped = option(wrapped)  # type: ignore[assignment]
+        wrapped = option(wrapped)
     return wrapped  # type: ignore[return-value]
 
 

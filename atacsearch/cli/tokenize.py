@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import debug_option, read_options, reader_options, universe_option
+from .options import OutputFile, debug_option, read_options, reader_options, universe_option
 
 
 @click.command()
@@ -18,7 +18,7 @@ from .options import debug_option, read_options, reader_options, universe_option
     "--output",
     "target",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     help="The Parquet file to write: columns id, tokens (list<uint32>).",
 )
 @click.option(

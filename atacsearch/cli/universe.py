@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .options import Output, debug_option, output_options
+from .options import Output, OutputFile, debug_option, output_options
 
 
 @click.group()
@@ -30,7 +30,7 @@ def universe() -> None:
     "--output",
     "target",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     help="The BED file to write; .gz is compressed.",
 )
 @click.option("--genome", metavar="NAME", help="Genome of the input (hg38, hg19, mm10, mm39 ...).")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .regions import by_tokens
+from .results import to_file
 from .session import ENCODE_BLOCK, Progress, no_progress
 
 if TYPE_CHECKING:
@@ -54,20 +54,19 @@ def write_vectors(
         "atacsearch.dtype": str(encoder.dtype).removeprefix("torch."),
     }
     schema = pa.schema(fields, metadata=metadata)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     rows = 0
-    try:
+
+    def write(temporary: Path) -> None:
+        nonlocal rows
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            for columns, n_sets in (
-                _cells(encoder, sets) if level == "cell" else _regions(encoder, model, sets)
-            ):
+            blocks = _cells(encoder, sets) if level == "cell" else _regions(encoder, model, sets)
+            for columns, n_sets in blocks:
                 table = pa.table([*columns[:-1], _vectors(columns[-1], model.dim)], schema=schema)
                 writer.write_table(table)
                 rows += table.num_rows
                 progress(n_sets)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    to_file(path, write)
     return rows
 
 

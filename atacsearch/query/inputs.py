@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .session import Say, Session
@@ -38,7 +38,7 @@ def read_all(inputs: Sequence[str | Path], universe: Universe, options: ReadOpti
     return found
 
 
-def counting_as(counting: str | None, options: ReadOptions, owner: str) -> ReadOptions:
+def counting_as(counting: Any, options: ReadOptions, owner: str) -> ReadOptions:
     """The options with the counting rule of an index or model.
 
     Args:

@@ -131,7 +131,8 @@ def mean_vectors(
                 sums[rows] += vectors  # a set names a token once, so no row is lost
                 counts[rows] += 1
             progress(len(part))
-    return tokens, counts, sums / np.maximum(counts, 1)[:, None].astype(np.float32)
+    sums /= np.maximum(counts, 1).astype(np.float32)[:, None]
+    return tokens, counts, sums
 
 
 def by_tokens(sets: TokenSets) -> Iterator[TokenSets]:

@@ -40,7 +40,7 @@ def write_table(table: Any, format: str, path: Path | None = None, stream: TextI
             raise InputError("Parquet is binary and is not written to stdout: name a file")
         _write_text(table, format, stream or sys.stdout)
         return
-    _to_file(path, lambda temporary: _write_file(table, format, temporary))
+    to_file(path, lambda temporary: _write_file(table, format, temporary))
 
 
 def _write_file(table: Any, format: str, path: Path) -> None:
@@ -53,7 +53,7 @@ def _write_file(table: Any, format: str, path: Path) -> None:
             _write_text(table, format, handle)
 
 
-def _to_file(path: Path, write: Callable[[Path], Any]) -> None:
+def to_file(path: Path, write: Callable[[Path], Any]) -> None:
     """Write under a temporary name and rename; errors name the file that was asked for."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -84,7 +84,7 @@ def write_record(
         if path is None:
             (stream or sys.stdout).write(text)
         else:
-            _to_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+            to_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
         return
     flat = dict(_flat(record))
     if format == "table":

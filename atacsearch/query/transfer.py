@@ -138,7 +138,7 @@ def _call_all(
     filled = np.flatnonzero(np.concatenate([x.sets.lengths for x in items]) > 0)
     own = _OwnItems(snapshot, reference.kind, items)
     voters = voters_of(
-        snapshot, reference, vectors[filled], k, lambda q, ids, d: own.among(filled[q], ids, d)
+        snapshot, reference, vectors[filled], k, lambda q, ids, d: own.among(int(filled[q]), ids, d)
     )
     calls = [NO_CALL] * len(vectors)
     for row, (ids, distance) in zip(filled, voters, strict=True):

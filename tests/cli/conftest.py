@@ -3,39 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from calling import Run, call
 from tiny_world import World, build_world
-
-from atacsearch.cli.root import cli
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command left: exit code, stdout, stderr."""
-
-    code: int
-    out: str
-    err: str
-
-    def rows(self) -> list[dict[str, str]]:
-        """Rows of a TSV on stdout."""
-        header, *lines = (line.split("\t") for line in self.out.splitlines())
-        return [dict(zip(header, line, strict=True)) for line in lines]
-
-
-Run = Callable[..., Answer]
-
-
-def call(*arguments: object) -> Answer:
-    result: Result = CliRunner().invoke(cli, [str(a) for a in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return Answer(result.exit_code, result.stdout, result.stderr)
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +29,7 @@ def built(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     genes.write_text("chr1\t1010200\t1010201\tGENE1|T1\t0\t+\nchr2\t2900100\t2900101\tGENE2|T2\t0\t-\n")
     rows = ["file\tcell_type\tassay\n"]
     for number in range(6):
-        half = range(0, 40 + number) if number % 2 == 0 else range(120, 160 + number)
+        half = range(40 + number) if number % 2 == 0 else range(120, 160 + number)
         world.bed(f"f{number}.bed", half)
         rows.append(
             f"f{number}.bed\t{'B' if number % 2 == 0 else 'NK'}\t{'ATAC-seq' if number < 4 else ''}\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import Run
+from calling import Run
 from tiny_world import FIRST, STEP, World, write_fragments, write_h5ad
 
 from atacsearch.genome.tokensets import TokenSets

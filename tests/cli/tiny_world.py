@@ -1,7 +1,7 @@
 """A small world for end-to-end tests: universe, model, cells and BED files of two types, written to a folder.
 
-400 regions on hg38's chr1 and chr2. Type B opens the first half of each chromosome's regions, type NK the second;
-the model's token vectors say which half a region is in, so that types are told apart without any training.
+400 regions on hg38's chr1 and chr2. Type B opens the first half of each chromosome's regions, type NK the
+second; the model's token vectors say which half a region is in, so that no training is needed to tell them.
 """
 
 from __future__ import annotations
