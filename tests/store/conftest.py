@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from random_items import DIM, make_batch
+from random_items import CREATE, make_batch
 
 from atacsearch.store import Batch, Index
 
@@ -22,14 +22,7 @@ def new_index(tmp_path: Path) -> Iterator[Callable[..., Index]]:
     made: list[Index] = []
 
     def make(name: str = "my.index", **options: Any) -> Index:
-        options = {
-            "model_dir": None,
-            "model_digest": "m" * 64,
-            "universe_digest": "u" * 64,
-            "vectors": {"general": DIM},
-            **options,
-        }
-        made.append(Index.create(tmp_path / name, **options))
+        made.append(Index.create(tmp_path / name, **{**CREATE, **options}))
         return made[-1]
 
     yield make

@@ -11,6 +11,12 @@ from atacsearch.genome.tokensets import TokenSets
 from atacsearch.store import Batch, Source
 
 DIM = 16
+CREATE: dict[str, Any] = {
+    "model_dir": None,
+    "model_digest": "m" * 64,
+    "universe_digest": "u" * 64,
+    "vectors": {"general": DIM},
+}
 
 
 def make_batch(n: int, seed: int = 0, prefix: str = "s", dim: int = DIM, **labels: Any) -> Batch:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from random_items import DIM, source
+from random_items import CREATE, DIM, make_batch, source
 
 from atacsearch.store import Batch, Index, Snapshot
 from atacsearch.store.snapshot import Engine
@@ -54,30 +54,35 @@ def engine(store: str) -> Engine:
     return "scan" if store == "scan" else "qdrant"
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=STORES, scope="module")
 def store(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def filled(store: str, new_index: Callable[..., Index], batch: Callable[..., Batch]) -> Iterator[Index]:
+def fill(index: Index) -> None:
     """Four publishes: a, then b and c with one more column, then c deleted, then b replaced."""
-    index = new_index(**options(store))
     with index.writer() as writer:
-        first = batch(400, 0, "a")
+        first = make_batch(400, 0, "a")
         first.vectors["general"][7] = 0
         writer.add("cells", first, source("a"))
         writer.publish()
-        writer.add("cells", batch(150, 1, "b", late=["x", "y", None] * 50), source("b"))
-        writer.add("cells", batch(100, 2, "c"), source("c"))
+        writer.add("cells", make_batch(150, 1, "b", late=["x", "y", None] * 50), source("b"))
+        writer.add("cells", make_batch(100, 2, "c"), source("c"))
         writer.publish()
         writer.delete_source("cells", "c")
         writer.publish()
         writer.delete_source("cells", "b")
-        writer.add("cells", batch(150, 3, "b", late=["x", "y", None] * 50), source("b"))
+        writer.add("cells", make_batch(150, 3, "b", late=["x", "y", None] * 50), source("b"))
+
+
+@pytest.fixture(scope="module")
+def filled(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    index = Index.create(tmp_path_factory.mktemp(store) / "my.index", **CREATE, **options(store))
+    fill(index)
     yield index
-    if index.info.url is not None and index.info.url != ":memory:":
+    if store == "server":
         drop_collections(index)
+    index.close()
 
 
 def drop_collections(index: Index) -> None:
