@@ -15,6 +15,10 @@ from functools import lru_cache
 from .assemblies import ASSEMBLIES, Assembly, canonical_genome, get_assembly
 
 _NUMBERED = re.compile(r"(?:chr)?(\d{1,2}|X|Y|W|Z)", re.IGNORECASE)
+_NUMBERED_SEX = {
+    "chr23": "chrX",
+    "chr24": "chrY",
+}  # as some human files number them; real chromosomes elsewhere
 _MITOCHONDRION = re.compile(r"(?:chr)?(?:M|MT)", re.IGNORECASE)
 
 
@@ -37,7 +41,8 @@ def canonical_chrom(name: str, genome: str | None = None) -> str:
             return found
     numbered = _NUMBERED.fullmatch(name)
     if numbered:
-        return f"chr{numbered[1].upper()}"
+        chrom = f"chr{numbered[1].upper()}"
+        return _NUMBERED_SEX.get(chrom, chrom) if known in ("hg38", "hg19") else chrom
     return "chrM" if _MITOCHONDRION.fullmatch(name) else name
 
 
@@ -55,10 +60,8 @@ def canonical_chroms(
         chromosome of the assembly, in order).
     """
     genome = get_assembly(assembly) if isinstance(assembly, str) else assembly
-    if genome is not None:
-        known = set(genome.chroms)
-    else:
-        known = {c for name in ASSEMBLIES for c in get_assembly(name).chroms}
+    allowed = [genome] if genome is not None else [get_assembly(name) for name in ASSEMBLIES]
+    known = {chrom for one in allowed for chrom in one.chroms}
     mapping: dict[str, str] = {}
     unmapped: list[str] = []
     for name in dict.fromkeys(names):

@@ -118,7 +118,8 @@ def get_assembly(name: str | Path) -> Assembly:
     if Path(name).is_file():
         return Assembly.from_chrom_sizes(name)
     raise InputError(
-        f"genome {str(name)!r} is not known; built in: {', '.join(ASSEMBLIES)}; for others give a chrom.sizes file"
+        f"genome {str(name)!r} is not known; built in: {', '.join(ASSEMBLIES)}; "
+        "for others give a chrom.sizes file"
     )
 
 

@@ -42,7 +42,9 @@ def gtars_fragment_tokens(
     """
     _refuse_duplicates(universe)
     rows, positions = universe.index.query(fragments)
-    missed = np.setdiff1d(np.arange(len(fragments), dtype=np.int64), rows, assume_unique=False)
+    hit = np.zeros(len(fragments), bool)
+    hit[rows] = True
+    missed = np.flatnonzero(~hit)
     all_rows = np.concatenate([rows, missed])
     tokens = np.concatenate([universe.index.order[positions], np.full(len(missed), universe.unk)])
     by_row = np.argsort(all_rows, kind="stable")

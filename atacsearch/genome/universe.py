@@ -20,7 +20,7 @@ import numpy.typing as npt
 from atacsearch.errors import DigestError, GenomeError, InputError
 
 from .bedfile import bed_bytes, read_universe_bed, write_atomically, write_bed
-from .intervals import Intervals
+from .intervals import Intervals, sorted_unique
 from .overlap import OverlapIndex
 from .tokensets import TokenSets
 
@@ -342,7 +342,7 @@ class Universe:
         """[n] uint32 the set of overlapped regions, ascending, no duplicates, no unk."""
         _, tokens = self.overlap(intervals)
         if len(tokens) * 20 < len(self):
-            return np.unique(tokens)
+            return sorted_unique(tokens)
         seen = np.zeros(len(self), bool)  # marking beats sorting once a fair part of the universe is hit
         seen[tokens] = True
         return np.flatnonzero(seen).astype(np.uint32)
