@@ -45,6 +45,10 @@ class Packing:
                 runs.append((1, length))
         return cls(tuple(runs), padded)
 
+    def split(self, packed: Tensor) -> tuple[Tensor, ...]:
+        """The rows of each run. One split, not a slice a run: the gradient of a slice is as long as the whole."""
+        return packed.split([count * length for count, length in self.runs])
+
     @property
     def lengths(self) -> list[int]:
         """Length of each set, in order."""
@@ -72,10 +76,7 @@ class SelfAttention(nn.Module):
         """One attention call for each run of equal lengths."""
         d = qkv.shape[1] // 3
         out: list[Tensor] = []
-        first = 0
-        for count, length in packing.runs:
-            rows = qkv[first : first + count * length]
-            first += count * length
+        for (count, length), rows in zip(packing.runs, packing.split(qkv), strict=True):
             rows = rows.view(count, length, 3, self.n_heads, d // self.n_heads)
             q, k, v = rows.permute(2, 0, 3, 1, 4)  # each [count, heads, length, d/heads]
             mixed = F.scaled_dot_product_attention(q, k, v)
@@ -182,15 +183,14 @@ def pool(vectors: Tensor, packing: Packing, weights: Tensor | None = None) -> Te
         [n_sets, d]. A set whose weights are all zero takes the plain mean.
     """
     out: list[Tensor] = []
-    first = 0
-    for count, length in packing.runs:
-        rows = vectors[first : first + count * length].view(count, length, -1)
-        if weights is None:
+    parts = (None,) * len(packing.runs) if weights is None else packing.split(weights)
+    for (count, length), packed, part in zip(packing.runs, packing.split(vectors), parts, strict=True):
+        rows = packed.view(count, length, -1)
+        if part is None:
             out.append(rows.mean(dim=1))
         else:
-            w = weights[first : first + count * length].view(count, length, 1).to(rows.dtype)
+            w = part.view(count, length, 1).to(rows.dtype)
             total = w.sum(dim=1, keepdim=True)
             w = torch.where(total > 0, w / total.clamp_min(1e-12), torch.full_like(w, 1.0 / length))
             out.append((rows * w).sum(dim=1))
-        first += count * length
     return torch.cat(out)

@@ -28,6 +28,7 @@ from .losses import cosine_proxy_loss, triplet_loss
 from .optimise import Optimiser
 from .state import RunFolder, fingerprint
 
+SEEN = 500  # training cells from which the class means of the held-out accuracy are made
 Progress = Callable[[dict[str, Any]], None]
 
 
@@ -252,7 +253,8 @@ class _Loop:
         self.network.eval()
         context = self.model.config.max_position_embeddings
         vectors, labels = self._vectors(self.held_rows, rng, context)
-        seen, seen_labels = self._vectors(self.train_rows, rng, self.settings.max_tokens)
+        some = rng.permutation(self.train_rows)[:SEEN]
+        seen, seen_labels = self._vectors(some, rng, self.settings.max_tokens)
         loss = self._loss(vectors, labels, generator)
         n_classes = len(self.proxies)
         centres = seen.new_zeros(n_classes, seen.shape[1])
