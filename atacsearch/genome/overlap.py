@@ -83,10 +83,21 @@ class OverlapIndex:
             chrom, start, end = chrom[known], start[known], end[known]
         low, high = _key(chrom, start), _key(chrom, end)
 
+        # neighbouring queries touch neighbouring memory: sorting unsorted ones first is several times faster
+        descents = np.count_nonzero(low[:-1] > low[1:])
+        by_start = np.argsort(low) if descents * 20 > len(low) else None
+        if by_start is not None:
+            sorted_low, sorted_high = low[by_start], high[by_start]
+
         found: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
         for layer in self.layers:
-            first = np.searchsorted(layer.end_key, low, "right")
-            last = np.searchsorted(layer.start_key, high, "left")
+            if by_start is None:
+                first = np.searchsorted(layer.end_key, low, "right")
+                last = np.searchsorted(layer.start_key, high, "left")
+            else:
+                first, last = np.empty_like(low), np.empty_like(low)
+                first[by_start] = np.searchsorted(layer.end_key, sorted_low, "right")
+                last[by_start] = np.searchsorted(layer.start_key, sorted_high, "left")
             rows = np.repeat(np.arange(len(low), dtype=np.int64), np.maximum(last - first, 0))
             hits = concat_ranges(first, last)
             if layer.filter_end is not None:
