@@ -90,6 +90,8 @@ def output_options(command: F) -> F:
 
     @functools.wraps(command)
     def wrapped(*args: Any, format: str | None, output: Path | None, **kwargs: Any) -> Any:
+        if output is not None and str(output) == "-":
+            output = None
         if format is None:
             suffix = output.suffix.lstrip(".").lower() if output else ""
             format = suffix if suffix in FORMATS else "table" if output is None else "tsv"
@@ -102,7 +104,7 @@ def output_options(command: F) -> F:
             "-o",
             "--output",
             type=OutputFile(),
-            help="Write the table to this file instead of stdout.",
+            help="Write the table to this file; - is stdout, the default.",
         ),
         click.option(
             "--format", type=click.Choice(FORMATS), help="Form of the table [default: table; else by suffix]."

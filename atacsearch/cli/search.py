@@ -138,9 +138,8 @@ def beds(**arguments: Any) -> None:
 def regions(**arguments: Any) -> None:
     """Find the nearest regions by their contextual embeddings.
 
-    A region or gene asks with the stored vectors of the universe regions that it overlaps, one query for
-    each of them and each context; `--where 'context=...'` narrows the answers. Neighbours mostly share the
-    context of the query, since a context marks all of its regions.
+    A region or gene asks with the stored vectors of the universe regions that it overlaps, one query for each of
+    them and each context, and is left out of the answers in all contexts; `--where 'context=...'` narrows them.
 
     \b
     Example:

@@ -10,8 +10,6 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
-
 if TYPE_CHECKING:
     from ..genome.genes import GeneAnnotation
     from .session import Session
@@ -25,10 +23,7 @@ def read_genes(path: str | Path) -> GeneAnnotation:
     """
     from ..genome.genes import GeneAnnotation
 
-    genes = GeneAnnotation.from_file(path)
-    if not len(genes):
-        raise InputError(f"{path}: holds no gene; expected a BED6 of TSS (name gene|transcript) or a GTF")
-    return genes
+    return GeneAnnotation.from_file(path)
 
 
 def keep_genes(session: Session, path: str | Path) -> None:

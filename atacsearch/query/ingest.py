@@ -58,8 +58,8 @@ def add_items(
 ) -> Added:
     """Add the items of files to a collection.
 
-    All inputs are read and checked before anything is stored. Whole sources become visible together, every minute
-    or hundred sources and at the end.
+    Inputs are read and added one after another; whole sources become visible together, every minute or hundred
+    sources and at the end. Where one cannot be read, those before it stay added.
 
     Args:
         session: the open index.
@@ -81,47 +81,104 @@ def add_items(
 
     table = None if labels is None else read_labels(labels)
     with session.index.writer() as writer:  # taken first, so that a second writer is told before any work
-        found = read_for(session, inputs, options or ReadOptions())
-        _check_kind(found, kind)
-        known = [s for s in session.snapshot().sources().to_pylist() if s["kind"] == kind]
-        new: list[Items] = []
-        skipped: list[str] = []
-        for items in found:
-            older = _older(items, known)
-            if older and not replace:
-                _refuse_changed(items, older)
-                session.say(f"{items.source}: already indexed, skipped (--replace adds it anew)")
-                skipped.append(items.source)
-            else:
-                new.append(items)
-        joined = [_label_table(items, table) for items in new]
-        n_labelled = sum(named for _, named in joined)
-        if table is not None and new:
-            if not n_labelled:
-                raise InputError(_nothing_matches(table, new))
-            session.say(f"{table.path}: labels for {n_labelled:,} of {sum(len(x.ids) for x in new):,} items")
-        published = time.monotonic()
-        for number, (items, (columns, _)) in enumerate(zip(new, joined, strict=True), 1):
-            for source in _older(items, known):
-                writer.delete_source(kind, source["source_id"])
-            _write(session, writer, kind, items, columns, progress)
-            if number % PUBLISH_SOURCES == 0 or time.monotonic() - published > PUBLISH_SECONDS:
-                writer.publish()
-                published = time.monotonic()
+        adding = _Adding(session, writer, kind, table, replace, progress)
+        for path in inputs:
+            try:
+                for items in read_for(session, [path], options or ReadOptions()):
+                    adding.add(items)
+            except Exception:
+                adding.keep_whole_sources()
+                raise
+        adding.check_labels()
         writer.publish()
         for note in writer.notes:
             session.say(note)
-    n_empty = sum(int((items.sets.lengths == 0).sum()) for items in new)
-    return Added({items.source: len(items.ids) for items in new}, tuple(skipped), n_empty)
+    return Added(adding.added, tuple(adding.skipped), adding.n_empty)
 
 
-def _check_kind(found: Sequence[Items], kind: str) -> None:
-    for items in found:
-        if items.kind != kind:
-            other = COMMANDS[items.kind]
-            raise InputError(
-                f"{items.source}: holds {_WORDS[items.kind]}; add it with `atacsearch index {other}`"
+class _Adding:
+    """The state of one addition: what is indexed, what has been added so far."""
+
+    def __init__(
+        self,
+        session: Session,
+        writer: Writer,
+        kind: str,
+        labels: Labels | None,
+        replace: bool,
+        progress: Progress,
+    ) -> None:
+        self.session = session
+        self.writer = writer
+        self.kind = kind
+        self.labels = labels
+        self.replace = replace
+        self.progress = progress
+        self.known = [s for s in session.snapshot().sources().to_pylist() if s["kind"] == kind]
+        self.added: dict[str, int] = {}
+        self.skipped: list[str] = []
+        self.unmatched: Items | None = None
+        self.n_empty = self.n_labelled = self.unpublished = 0
+        self.published = time.monotonic()
+        self.partial: str | None = None
+
+    def add(self, items: Items) -> None:
+        """Add one source, unless it is indexed already."""
+        _check_kind(items, self.kind)
+        older = _older(items, self.known)
+        if older and not self.replace:
+            _refuse_changed(items, older)
+            self.session.say(f"{items.source}: already indexed, skipped (--replace adds it anew)")
+            self.skipped.append(items.source)
+            return
+        columns = items.labels
+        if self.labels is not None:
+            columns, named = join_labels(items, self.labels)
+            self.n_labelled += named
+            self.unmatched = self.unmatched or items
+            self.session.say(
+                f"{items.source}: {self.labels.path} has labels for {named:,} of {len(items.ids):,} items"
             )
+        for source in older:
+            self.writer.delete_source(self.kind, source["source_id"])
+        self.partial = _source_id(items)
+        _write(self.session, self.writer, self.kind, items, columns, self.progress)
+        self.partial = None
+        self.added[items.source] = len(items.ids)
+        self.n_empty += int((items.sets.lengths == 0).sum())
+        self.unpublished += 1
+        if self.unpublished >= PUBLISH_SOURCES or time.monotonic() - self.published > PUBLISH_SECONDS:
+            self.publish()
+
+    def publish(self) -> None:
+        """Make what was added so far visible."""
+        self.check_labels()
+        self.writer.publish()
+        self.published, self.unpublished = time.monotonic(), 0
+
+    def check_labels(self) -> None:
+        """Refuse a table of labels that names nothing of what was added."""
+        if self.labels is not None and self.unmatched is not None and not self.n_labelled:
+            raise InputError(_nothing_matches(self.labels, self.unmatched))
+
+    def keep_whole_sources(self) -> None:
+        """After a failure: publish the sources that were added whole, drop the one that was not."""
+        if self.partial is not None:
+            if self.replace:  # what the broken source was to replace must stay
+                self.writer.discard()
+                return
+            self.writer.delete_source(self.kind, self.partial)
+        if self.unpublished and (self.labels is None or self.n_labelled):
+            self.writer.publish()
+            self.session.say(f"{len(self.added):,} sources before this one were added")
+
+
+def _check_kind(items: Items, kind: str) -> None:
+    if items.kind != kind:
+        other = COMMANDS[items.kind]
+        raise InputError(
+            f"{items.source}: holds {_WORDS[items.kind]}; add it with `atacsearch index {other}`"
+        )
 
 
 def _name(items: Items) -> str:
@@ -146,13 +203,9 @@ def _source_id(items: Items) -> str:
     return f"{stem}-{items.content_digest[:12]}"
 
 
-def _label_table(items: Items, labels: Labels | None) -> tuple[Any, int]:
-    return (items.labels, 0) if labels is None else join_labels(items, labels)
-
-
-def _nothing_matches(labels: Labels, found: Sequence[Items]) -> str:
+def _nothing_matches(labels: Labels, items: Items) -> str:
     theirs = ", ".join(list(labels.values)[:2])
-    ours = ", ".join(name for items in found for name in items.sets.names[:2])
+    ours = ", ".join(items.sets.names[:2])
     return (
         f"{labels.path}: column {labels.id_column!r} ({theirs} ...) names none of the items ({ours} ...); "
         "expected the items' names or their index ids"

@@ -54,7 +54,13 @@ def _write_file(table: Any, format: str, path: Path) -> None:
 
 
 def to_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write under a temporary name and rename; errors name the file that was asked for."""
+    """Write under a temporary name and rename; errors name the file that was asked for.
+
+    A pipe or device is written as it is: it must not be replaced by a file.
+    """
+    if path.exists() and not path.is_file():
+        write(path)
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)

@@ -3,7 +3,7 @@
 A query is a file (each of its items asks on its own), the id of an indexed item, a region string, or a gene
 symbol. Files are encoded by the index's model; ids are asked with their stored vectors; regions and genes as
 the set of universe regions that they overlap, except in the collection `regions`, where each of those asks
-with its stored contextual vector in each context.
+with its stored contextual vector in each context. A query is left out of its own answers, a region in all contexts.
 """
 
 from __future__ import annotations
@@ -38,14 +38,13 @@ class Query:
     Attributes:
         names: [q] name of each query.
         vectors: [q, d] float32; a zero vector asks for nothing.
-        itself: [q] id of the query in the collection searched, left out of its own answers; None where it
-            has none.
+        itself: [q] ids in the collection searched that are the query, left out of its own answers.
         interval: the BED interval of a region or gene, 0-based half-open.
     """
 
     names: tuple[str, ...]
     vectors: npt.NDArray[np.float32]
-    itself: tuple[str | None, ...]
+    itself: tuple[tuple[str, ...], ...]
     interval: tuple[str, int, int] | None = None
 
 
@@ -125,11 +124,20 @@ def _resolve(
         if found is not None:
             session.say(f"Query: {found} of the indexed {kind}")
             vectors = snapshot.vectors(kind, [found], VECTOR)
-            return Query((found,), vectors, (found if kind == collection else None,))
+            return Query((found,), vectors, (_itself(snapshot, kind, found) if kind == collection else (),))
     region = parse_region(text)
     if region is None:
         region = _gene(session, text)
     return _from_region(session, snapshot, collection, text, region, contexts)
+
+
+def _itself(snapshot: Snapshot, kind: str, found: str) -> tuple[str, ...]:
+    """Ids that are no answers to an indexed item: its own, and of a region those in other contexts."""
+    if kind != "regions":
+        return (found,)
+    known = set(snapshot.table("regions", ["context"])["context"].to_pylist())
+    region = found.partition("@")[0]
+    return tuple(f"{region}@{context}" for context in known)
 
 
 def _from_file(
@@ -146,7 +154,7 @@ def _from_file(
     empty = int((sets.lengths == 0).sum())
     if empty:
         session.say(f"{empty:,} of {len(sets):,} items have no region of the universe and get no answers")
-    return Query(sets.names, session.encode(sets, progress), (None,) * len(sets))
+    return Query(sets.names, session.encode(sets, progress), ((),) * len(sets))
 
 
 def _gene(session: Session, symbol: str) -> tuple[str, int, int]:
@@ -188,7 +196,7 @@ def _from_region(
         )
     if collection != "regions":
         named = TokenSets(sets.offsets, sets.tokens, (text,), sets.universe_digest)
-        return Query((text,), session.encode(named), (None,), interval)
+        return Query((text,), session.encode(named), ((),), interval)
     if len(tokens) > MAX_REGIONS:
         raise InputError(
             f"{text}: overlaps {len(tokens):,} regions of the universe; at most {MAX_REGIONS}, narrow it"
@@ -229,7 +237,9 @@ def _contextual(
         raise InputError(
             f"{text}: none of its {len(tokens):,} universe regions is open in an indexed context"
         )
-    return Query(tuple(present), snapshot.vectors("regions", present, VECTOR), tuple(present), interval)
+    vectors = snapshot.vectors("regions", present, VECTOR)
+    itself = tuple(region_id(*session.universe.region(int(t)), c) for t in tokens for c in known)
+    return Query(tuple(present), vectors, (itself,) * len(present), interval)
 
 
 def _answers(
@@ -244,7 +254,7 @@ def _answers(
     import pyarrow as pa
 
     answer = snapshot.knn(
-        collection, asked.vectors, k, where=list(where) or None, name=VECTOR, exclude=asked.itself
+        collection, asked.vectors, k, where=list(where) or None, name=VECTOR, exclude=list(asked.itself)
     )
     rows: list[tuple[str, int, str, float]] = []
     for name, hits, distance in zip(asked.names, answer.ids, answer.distance, strict=True):

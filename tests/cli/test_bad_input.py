@@ -169,6 +169,20 @@ def test_the_same_ids_from_two_files(run: Run, world: World, index: Path, tmp_pa
     assert run("index", "add-cells", index, path, "--sample", "two").code == 0
 
 
+def test_sources_before_a_bad_one_stay(run: Run, world: World, index: Path, tmp_path: Path) -> None:
+    good = write_h5ad(tmp_path / "good.h5ad", 11, 5)
+    clash = write_h5ad(tmp_path / "reference.h5ad", 1, 58)
+    answer = run("index", "add-cells", index, good, clash)
+    refused(answer, "reference#s1-0")
+    assert "1 sources before this one were added" in answer.err
+    status = json.loads(run("index", "status", index, "--format", "json").out)
+    assert status["collections"]["cells"]["items"] == 65
+    again = run("index", "add-cells", index, good, clash, "--sample", "two")
+    assert again.code == 0, again.err
+    assert "already indexed" in again.err
+    assert run("index", "verify", index).code == 0
+
+
 def test_counting_that_is_not_the_index_s(run: Run, world: World, tmp_path: Path) -> None:
     from atacsearch.model.checkpoint import load_model
 
