@@ -8,16 +8,19 @@ https://genome.ucsc.edu/FAQ/FAQformat.html#format1
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import InputError
 from ..genome.intervals import Intervals
 from . import bed_kernel as kernel
-from .opening import read_all
+from .opening import ByteSource
 from .report import EXAMPLES, ReadReport
 
 EXPECTED = "a BED file (chromosome, start, end; tab-separated, 0-based)"
+_MAX_NAMES = 100_000
 _TRACK = np.frombuffer(b"track", np.uint8)
 _BROWSER = np.frombuffer(b"browser", np.uint8)
 
@@ -41,9 +44,12 @@ def read_bed(path: str | Path, report: ReadReport | None = None) -> Intervals:
 def read_bed_hashed(path: str | Path, report: ReadReport | None = None) -> tuple[Intervals, str]:
     """`read_bed`, and the sha256 of the file."""
     report = ReadReport(str(path), "bed") if report is None else report
-    data, source = read_all(path, EXPECTED)
+    source = ByteSource(path, EXPECTED)
+    parser = _Parser(report)
+    for block in source.blocks():
+        parser.feed(block())
+    intervals = parser.finish()
     report.notes.extend(source.notes)
-    intervals = parse_bed(data, report)
     if not len(intervals):
         seen = f"{report.n_lines:,} lines, none of them a region" if report.n_lines else "no lines"
         example = f"; {report.examples[0]}" if report.examples else ""
@@ -60,52 +66,82 @@ def parse_bed(data: bytes, report: ReadReport) -> Intervals:
         >>> regions.start.tolist(), report.n_skipped
         ([5], 1)
     """
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    if data and not data.endswith(b"\n"):
-        data += b"\n"
-    n_lines = data.count(b"\n")
-    chrom, start, end = np.empty(n_lines, np.int32), np.empty(n_lines, np.int64), np.empty(n_lines, np.int64)
-    bad, bad_at, bad_line = np.zeros((3, kernel.N_REASONS), np.int64)
-    state = np.zeros(kernel.STATE_SIZE, np.int64)
-    state[kernel.AT_START] = 1
-    buffer = np.frombuffer(data, np.uint8)
-    delimiter = np.uint8(_delimiter(data))
-    names: list[bytes] = []
-    while True:
-        places = np.zeros(len(names) + 1, np.int64)
-        np.cumsum([len(n) for n in names], out=places[1:])
-        arena = np.frombuffer(b"".join(names) + b"\0", np.uint8)
-        code = kernel.scan_bed(
-            buffer,
-            delimiter,
-            arena,
-            places,
-            chrom,
-            start,
-            end,
-            bad,
-            bad_at,
-            bad_line,
-            state,
-            _TRACK,
-            _BROWSER,
-        )
-        if code == kernel.DONE:
-            break
-        names.append(data[state[kernel.POS] : state[kernel.NAME_STOP]])
-    n = int(state[kernel.N])
-    report.n_read += n
-    examples = []
-    for reason in np.flatnonzero(bad).tolist():
-        report.skip(kernel.REASONS[reason], int(bad[reason]))
-        at, number = int(bad_at[reason]), report.n_lines + int(bad_line[reason]) + 1
-        text = data[at : data.index(b"\n", at)].rstrip(b"\r").decode("utf-8", "replace")
-        examples.append((number, f"line {number:,}, {kernel.REASONS[reason]}: {text[:80]!r}"))
-    report.n_lines += int(state[kernel.LINES])
-    room = max(EXAMPLES - len(report.examples), 0)
-    report.examples.extend(text for _, text in sorted(examples)[:room])
-    chroms = tuple(name.decode("utf-8", "replace") for name in names)
-    return Intervals(chroms, chrom[:n].copy(), start[:n].copy(), end[:n].copy())
+    parser = _Parser(report)
+    parser.feed(data)
+    return parser.finish()
+
+
+class _Parser:
+    """Lines in pieces of any size; the piece after a piece's last newline waits for the next."""
+
+    def __init__(self, report: ReadReport) -> None:
+        self._report = report
+        self._names: list[bytes] = []
+        self._parts: list[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]] = []
+        self._examples: list[tuple[int, str]] = []
+        self._rest: list[bytes] = []
+        self._delimiter: np.uint8 | None = None
+        self._at_start = True
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece of the file."""
+        last = data.rfind(b"\n") + 1
+        if last == 0:
+            self._rest.append(data)
+            return
+        whole = b"".join([*self._rest, data[:last]]) if self._rest or last < len(data) else data
+        self._rest = [data[last:]] if last < len(data) else []
+        self._scan(whole)
+
+    def finish(self) -> Intervals:
+        """All regions."""
+        if any(self._rest):
+            self._scan(b"".join([*self._rest, b"\n"]))
+        room = max(EXAMPLES - len(self._report.examples), 0)
+        self._report.examples.extend(text for _, text in sorted(self._examples)[:room])
+        chroms = tuple(name.decode("utf-8", "replace") for name in self._names)
+        if len(self._parts) == 1:
+            return Intervals(chroms, *self._parts[0])
+        empty = np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64)
+        columns = [np.concatenate(c) for c in zip(*self._parts, empty, strict=True)]
+        return Intervals(chroms, *columns)
+
+    def _scan(self, data: bytes) -> None:
+        if self._delimiter is None:
+            data = data.removeprefix(b"\xef\xbb\xbf")
+            self._delimiter = np.uint8(_delimiter(data))
+        n_lines = data.count(b"\n")
+        columns = np.empty(n_lines, np.int32), np.empty(n_lines, np.int64), np.empty(n_lines, np.int64)
+        bad, bad_at, bad_line = np.zeros((3, kernel.N_REASONS), np.int64)
+        state = np.zeros(kernel.STATE_SIZE, np.int64)
+        state[kernel.AT_START] = self._at_start
+        buffer = np.frombuffer(data, np.uint8)
+        code = kernel.NEW_CHROM
+        while code != kernel.DONE:
+            places = np.zeros(len(self._names) + 1, np.int64)
+            np.cumsum([len(n) for n in self._names], out=places[1:])
+            arena = np.frombuffer(b"".join(self._names) + b"\0", np.uint8)
+            code = kernel.scan_bed(
+                buffer, self._delimiter, arena, places, *columns, bad, bad_at, bad_line, state, _TRACK, _BROWSER
+            )  # fmt: skip
+            if code == kernel.NEW_CHROM:
+                if len(self._names) >= _MAX_NAMES:
+                    raise InputError(
+                        f"{self._report.source}: more than {_MAX_NAMES:,} chromosome names; expected {EXPECTED}"
+                    )
+                self._names.append(data[state[kernel.POS] : state[kernel.NAME_STOP]])
+        self._at_start = bool(state[kernel.AT_START])
+        report = self._report
+        for reason in np.flatnonzero(bad).tolist():
+            report.skip(kernel.REASONS[reason], int(bad[reason]))
+            at, number = int(bad_at[reason]), report.n_lines + int(bad_line[reason]) + 1
+            text = data[at : data.index(b"\n", at)].rstrip(b"\r").decode("utf-8", "replace")
+            self._examples.append((number, f"line {number:,}, {kernel.REASONS[reason]}: {text[:80]!r}"))
+        n = int(state[kernel.N])
+        report.n_read += n
+        report.n_lines += int(state[kernel.LINES])
+        if n:
+            self._parts.append(tuple(c[:n] if n == n_lines else c[:n].copy() for c in columns))  # type: ignore[arg-type]
 
 
 def _delimiter(data: bytes) -> int:

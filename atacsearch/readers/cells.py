@@ -21,6 +21,8 @@ from .opening import read_all
 from .report import ReadReport
 
 FEW = 0.1  # the default cut-off must keep this fraction of the barcodes above the knee
+_STEP = 0.05  # log units: bins of the density of barcodes
+_SMOOTH = 0.15  # log units: its smoothing
 CALL_FILES = ("singlecell.csv", "per_barcode_metrics.csv")
 
 
@@ -132,28 +134,45 @@ def choose_cells(
 
 
 def knee_of(n_fragments: npt.NDArray[np.int64]) -> int:
-    """A cut-off at the knee of the barcode rank curve.
+    """A cut-off between cells and background: where the barcode rank curve falls most steeply.
 
-    The curve of log count against log rank is steepest between cells and background; the cut-off is the
-    count at the point farthest above the straight line from the first to the last rank (the "kneedle" of
-    Satopää et al. 2011, doi:10.1109/ICDCSW.2011.20, on log scales).
+    The curve is that of log count against log rank. Its knee is the point farthest above the straight line
+    from the first rank to the last (Satopää et al. 2011, doi:10.1109/ICDCSW.2011.20); below it, and above the
+    bulk of the background, the steepest drop is the inflection point of DropletUtils (Lun et al. 2019,
+    doi:10.1186/s13059-019-1662-y): the largest ratio of the rank to the density of barcodes at a log count.
 
     Example:
         >>> knee_of(np.array([1000] * 90 + [900] * 10 + [2] * 5000))
         900
     """
-    counts = np.sort(n_fragments[n_fragments > 0])[::-1]
-    if not len(counts):
-        return 1
-    if counts[0] == counts[-1]:
-        return int(counts[0])
-    value, first = np.unique(-counts, return_index=True)
-    last_rank = np.append(first[1:], len(counts))  # the last barcode with each count
-    x = np.log(last_rank)
-    y = np.log(-value)
-    x = (x - x[0]) / max(x[-1] - x[0], 1e-12)
-    y = (y - y[-1]) / (y[0] - y[-1])
-    return int(-value[np.argmax(y + x)])
+    value, n = np.unique(n_fragments[n_fragments > 0], return_counts=True)
+    if len(value) < 2:
+        return int(value[0]) if len(value) else 1
+    # barcodes over log count, each spread over the width of its whole number, smoothed
+    ends = np.unique(np.concatenate([value - 0.5, value + 0.5]))
+    below = np.concatenate([[0], np.cumsum(n)])[np.searchsorted(value, ends)]
+    edges = np.arange(np.log(0.5), np.log(value[-1] + 0.5) + _STEP, _STEP)
+    reach = round(4 * _SMOOTH / _STEP)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * _STEP / _SMOOTH) ** 2)
+    density = np.diff(np.interp(edges, np.log(ends), below))
+    padded = np.concatenate([np.full(reach, density[0]), density, np.zeros(reach)])
+    density = np.convolve(padded, kernel / kernel.sum(), "valid")
+    rank = np.cumsum(density[::-1])[::-1]
+    knee = np.log(_farthest_from_chord(value, n))
+    background = int(np.argmax(np.where(edges[1:] <= knee - np.log(2), density, -1)))
+    between = (edges[1:] <= knee) & (np.arange(len(density)) > background)
+    drop = np.where(between, rank / np.maximum(density, 1e-9), -1)
+    cut = np.exp(edges[int(np.argmax(drop))])
+    return int(value[np.searchsorted(value, cut)])
+
+
+def _farthest_from_chord(value: npt.NDArray[np.int64], n: npt.NDArray[np.int64]) -> int:
+    """The count at the knee; `value` rises, `n` barcodes have each."""
+    x = np.log(np.cumsum(n[::-1])[::-1])  # rank of the last barcode with at least this count
+    y = np.log(value)
+    x = (x - x[-1]) / max(x[0] - x[-1], 1e-12)
+    y = (y - y[0]) / (y[-1] - y[0])
+    return int(value[len(value) - 1 - np.argmax((x + y)[::-1])])
 
 
 def read_whitelist(path: str | Path) -> tuple[str, ...]:

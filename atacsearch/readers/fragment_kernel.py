@@ -49,6 +49,8 @@ _MIX_1 = np.uint64(0x9E3779B97F4A7C15)
 _MIX_2 = np.uint64(0xC2B2AE3D27D4EB4F)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _LOW_32 = np.uint64(0xFFFFFFFF)
+_ZEROS = np.uint64(0x3030303030303030)  # eight "0"
+_ABOVE_NINE = np.uint64(0x7676767676767676)  # lifts bytes from 10 on above 127
 _NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
 _U0, _U1, _U7, _U8, _U16, _U32, _U48 = (np.uint64(x) for x in (0, 1, 7, 8, 16, 32, 48))
 _MAX = 2**31 - 1
@@ -113,6 +115,21 @@ def _zero_bytes(word):  # type: ignore[no-untyped-def]
 def _low_bytes(word, n):  # type: ignore[no-untyped-def]
     """The first n (0 to 8) bytes of a word, the others zero."""
     return word if n >= 8 else word & ((_U1 << np.uint64(8 * n)) - _U1)
+
+
+@inlined
+def _n_digits(word):  # type: ignore[no-untyped-def]
+    """Number of leading bytes (0 to 8) that were digits, of a word xored with `_ZEROS`."""
+    return trailing_zeros(((word + _ABOVE_NINE) | word) & _HIGHS) >> 3
+
+
+@inlined
+def _number(word, n):  # type: ignore[no-untyped-def]
+    """The number that n (1 to 8) leading digit values spell: pairs, fours and eights are joined side by side."""
+    w = word << np.uint64(8 * (8 - n))
+    w = (w * np.uint64(10) + (w >> _U8)) & np.uint64(0x00FF00FF00FF00FF)
+    w = (w * np.uint64(100) + (w >> _U16)) & np.uint64(0x0000FFFF0000FFFF)
+    return np.int64((w * np.uint64(10000) + (w >> _U32)) & _LOW_32)
 
 
 @inlined
@@ -287,6 +304,7 @@ def scan_lines(  # type: ignore[no-untyped-def]
     n_barcodes = state[N_BARCODES]
     arena_used = state[ARENA_USED]
     n_pairs = state[N_PAIRS]
+    n_lines = state[LINES]
     sample_mask = np.uint64(state[SAMPLE_MASK])
     arena_room = len(tables.arena) - PADDING
     barcode_room = min(len(tables.barcode_at) - 1, len(tables.slots) // 2)
@@ -309,7 +327,7 @@ def scan_lines(  # type: ignore[no-untyped-def]
         else:
             if buffer[pos] == 35:
                 state[HEADERS] += 1
-                state[LINES] += 1
+                n_lines += 1
                 pos = _line_end(buffer, pos)
                 continue
             length = 0
@@ -324,12 +342,17 @@ def scan_lines(  # type: ignore[no-untyped-def]
         end = np.int64(0)
         if reason == 0:
             first = pos
-            c = np.int64(buffer[pos]) - 48
-            while 0 <= c < 10:
-                start = start * 10 + c
-                pos += 1
+            word = load_u64(buffer, pos) ^ _ZEROS
+            n_digits = _n_digits(word)
+            start = _number(word, n_digits) if n_digits > 0 else np.int64(0)
+            pos += n_digits
+            if n_digits == 8:
                 c = np.int64(buffer[pos]) - 48
-            n_digits = pos - first
+                while 0 <= c < 10:
+                    start = start * 10 + c
+                    pos += 1
+                    c = np.int64(buffer[pos]) - 48
+                n_digits = pos - first
             if n_digits == 0 or buffer[pos] != delimiter:
                 reason = 2
                 if buffer[pos] == 45 and n_digits == 0 and 48 <= buffer[pos + 1] < 58:
@@ -341,12 +364,17 @@ def scan_lines(  # type: ignore[no-untyped-def]
             pos += 1
         if reason == 0:
             first = pos
-            c = np.int64(buffer[pos]) - 48
-            while 0 <= c < 10:
-                end = end * 10 + c
-                pos += 1
+            word = load_u64(buffer, pos) ^ _ZEROS
+            n_digits = _n_digits(word)
+            end = _number(word, n_digits) if n_digits > 0 else np.int64(0)
+            pos += n_digits
+            if n_digits == 8:
                 c = np.int64(buffer[pos]) - 48
-            n_digits = pos - first
+                while 0 <= c < 10:
+                    end = end * 10 + c
+                    pos += 1
+                    c = np.int64(buffer[pos]) - 48
+                n_digits = pos - first
             if n_digits == 0 or buffer[pos] != delimiter:
                 reason = 3
                 if n_digits > 0 and (buffer[pos] == 10 or buffer[pos] == 13):
@@ -394,11 +422,12 @@ def scan_lines(  # type: ignore[no-untyped-def]
                 state[AT_START] = 0
                 if out.bad[reason] == 0:
                     out.bad_at[reason] = line
-                    out.bad_line[reason] = state[LINES]
+                    out.bad_line[reason] = n_lines
                 out.bad[reason] += 1
-            state[LINES] += 1
+            n_lines += 1
             continue
         if not known:
+            state[AT_START] = 0
             name_length = name_stop - line
             name = _find_name(buffer, line, name_length, tables)
             if name < 0:
@@ -524,9 +553,9 @@ def scan_lines(  # type: ignore[no-untyped-def]
                 sample[n, 2] = end
                 n += 1
             state[N_SAMPLE] = n
-        state[AT_START] = 0
-        state[LINES] += 1
+        n_lines += 1
     state[POS] = pos
+    state[LINES] = n_lines
     state[CODE] = code_out
     state[N_BARCODES] = n_barcodes
     state[ARENA_USED] = arena_used
@@ -591,10 +620,3 @@ def merge_barcodes(other, n_other, tables, n_barcodes, arena_used, mapping):  # 
         for c in range(N_COUNTERS):
             tables.counters[who, c] += other.counters[i, c]
     return n_barcodes, arena_used
-
-
-@compiled
-def find_barcodes(arena, places, tables, found):  # type: ignore[no-untyped-def]
-    """Ids of barcodes given as bytes one after another, -1 for those that are not there."""
-    for i in range(len(places) - 1):
-        found[i] = _find_barcode(arena, places[i], places[i + 1] - places[i], tables, 0, 0, False)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ from .fragment_tables import Names, Piece, Settings, Worker
 from .opening import Block, ByteSource
 from .report import EXAMPLES, ReadReport
 
+_LAYOUT_BYTES = 1 << 16  # text that the layout of columns is told from
+_HEADERS = (b"#", b"track", b"browser")
 EXPECTED = "a fragment file (chromosome, start, end, barcode, count; tab-separated)"
 
 
@@ -161,13 +165,14 @@ class _Pool:
 
     def _read(self) -> None:
         try:
-            for number, block in enumerate(self.source.blocks()):
-                if number == 0:
-                    data = block()
-                    self.settings.delimiter, self.n_columns = guess_layout(data)
-                    self._put((number, lambda data=data: data))  # type: ignore[misc]
-                else:
-                    self._put((number, block))
+            blocks = self.source.blocks()
+            head: list[bytes] = []
+            while sum(map(len, head)) < _LAYOUT_BYTES and (block := next(blocks, None)) is not None:
+                head.append(block())
+            self.settings.delimiter, self.n_columns = guess_layout(b"".join(head))
+            opened: Iterator[Block] = (partial(bytes, data) for data in head)
+            for item in enumerate(chain(opened, blocks)):
+                self._put(item)
                 if self._errors:
                     return
         finally:
@@ -203,12 +208,12 @@ class _Pool:
 
 
 def guess_layout(data: bytes) -> tuple[int, int]:
-    """Byte between the columns of the first data line (tab, else comma, else space), and their number."""
-    for line in data.split(b"\n", 1000)[:1000]:
-        if line.strip() and not line.startswith((b"#", b"track", b"browser")):
-            for delimiter in (b"\t", b",", b" "):
-                if line.count(delimiter) >= 3:
-                    return delimiter[0], line.count(delimiter) + 1
+    """Byte between the columns (tab, else comma, else space) and their number, from the first data lines."""
+    lines = [x for x in data[:_LAYOUT_BYTES].split(b"\n") if x.strip() and not x.startswith(_HEADERS)]
+    for delimiter in (b"\t", b",", b" "):
+        for line in lines:
+            if line.count(delimiter) >= 3:
+                return delimiter[0], line.count(delimiter) + 1
     return ord("\t"), 0
 
 

@@ -19,7 +19,7 @@ from .items import Items, ReadOptions
 from .labels import obs_table, with_constants
 from .matrix import PeakTokens, Rows, check_values, rows_of_dense, sets_of_cells
 from .opening import file_digest
-from .peaks import FORMS, peaks_of
+from .peaks import peaks_of
 from .placing import check_place, report_names, settle_genome
 from .report import ReadReport
 
@@ -47,7 +47,7 @@ def read_h5ad(
         InputError: no AnnData, no coordinates, repeated obs_names, values that are no counts.
     """
     report = ReadReport(source, "h5ad")
-    _matrix_only(options, source)
+    refuse_parity(options, source)
     with open_group(path, source) as (group, top):
         obs = _obs(group, top, source)
         names = tuple(str(name) for name in obs.index)
@@ -91,6 +91,12 @@ def read_obs(path: str | Path) -> Any:
     """The `obs` data frame of an h5ad or h5mu."""
     with open_group(Path(path), str(path)) as (group, top):
         return _obs(group, top, str(path))
+
+
+def read_genome(path: str | Path) -> str | None:
+    """The genome that `uns` of an h5ad or h5mu names."""
+    with open_group(Path(path), str(path)) as (group, _):
+        return _genome(group)
 
 
 def read_peaks(path: Path, source: str, report: ReadReport) -> tuple[Intervals, Any, str | None]:
@@ -231,7 +237,8 @@ def compressed_runs(matrix: Any) -> Iterator[Rows]:
         row = stop
 
 
-def _matrix_only(options: ReadOptions, source: str) -> None:
+def refuse_parity(options: ReadOptions, source: str) -> None:
+    """Refuse `parity` for a matrix."""
     if options.parity is not None:
         raise InputError(f"{source}: parity='gtars' is for BED and fragment files, not for matrices")
 
@@ -242,6 +249,3 @@ def _text(value: Any) -> str:
 
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-__all__ = ["FORMS", "read_h5ad", "read_obs", "read_peaks"]

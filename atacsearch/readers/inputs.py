@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from ..genome.assemblies import canonical_genome
 from ..genome.bounds import extents
 from ..genome.intervals import Intervals
 from ..genome.tokensets import TokenSets
@@ -25,7 +26,15 @@ from .tenx import is_mtx_folder
 if TYPE_CHECKING:
     from ..genome.universe import Universe
 
-__all__ = ["Items", "ReadOptions", "ReadReport", "detect_kind", "input_intervals", "read_items"]
+__all__ = [
+    "Items",
+    "ReadOptions",
+    "ReadReport",
+    "detect_kind",
+    "input_genome",
+    "input_intervals",
+    "read_items",
+]
 
 
 def read_items(input: str | Path, universe: Universe, options: ReadOptions | None = None) -> list[Items]:
@@ -78,10 +87,29 @@ def input_intervals(input: str | Path) -> list[Any]:
         input: as for `read_items`.
 
     Returns:
-        One `Intervals` a BED or fragment file; `(Intervals, weights)` for a matrix, weights [n] float64
-        being the number of cells in which a peak is open.
+        `Intervals` of each BED file, `Pileup` of each fragment file, `(Intervals, weights)` of each matrix,
+        weights [n] float64 being the number of cells in which a peak is open.
     """
     return _intervals_of(Path(input), str(input))
+
+
+def input_genome(input: str | Path) -> str | None:
+    """The assembly that an input itself names (`uns["genome"]`, a 10x matrix, a manifest's column), or None."""
+    path = Path(input)
+    kind = detect_kind(path)
+    if kind == "manifest":
+        return read_manifest(path).genome
+    if kind == "cellranger":
+        path, kind = _in_outs(path)
+    if kind in ("h5ad", "h5mu"):
+        from .h5ad import read_genome
+
+        return canonical_genome(read_genome(path))
+    if kind == "tenx_h5":
+        from .tenx import read_genome as read_tenx_genome
+
+        return canonical_genome(read_tenx_genome(path))
+    return None
 
 
 def _intervals_of(path: Path, source: str) -> list[Any]:
@@ -93,8 +121,12 @@ def _intervals_of(path: Path, source: str) -> list[Any]:
         return [found for place, file in parts for found in _intervals_of(place, file)]
     if kind == "cellranger":
         path, kind = _in_outs(path)
-    if kind in ("bed", "fragments"):
+    if kind == "bed":
         return [read_bed_hashed(path, report)[0]]
+    if kind == "fragments":
+        from ..genome.build import Pileup
+
+        return [Pileup(read_bed_hashed(path, report)[0])]
     if kind in ("tenx_h5", "tenx_mtx"):
         from .tenx import read_tenx_peaks
 

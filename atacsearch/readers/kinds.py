@@ -99,14 +99,14 @@ def _table_kind(path: Path, lines: list[bytes]) -> SourceKind:
     rows = [line.split(delimiter) if delimiter else line.split() for line in lines]
     body = [row for row in rows if len(row) >= 3 and row[1].strip().isdigit() and row[2].strip().isdigit()]
     if not body:
-        if (
-            rows
-            and path.name.lower().removesuffix(".gz").endswith((".tsv", ".csv"))
-            and not _numbers_in(rows)
+        if "fragment" in path.name.lower():
+            return "fragments"
+        if path.name.lower().removesuffix(".gz").endswith((".tsv", ".csv")) and not any(
+            map(_is_number, rows[0])
         ):
             header = ", ".join(f.decode("utf-8", "replace") for f in rows[0][:6])
             raise InputError(f"{path}: has no column file (its header is {header}); expected {ACCEPTED}")
-        return "fragments" if "fragment" in path.name.lower() else "bed"
+        return "bed"
     fourth = [row[3].strip() for row in body if len(row) in (4, 5, 6)]
     if len(fourth) >= 0.9 * len(body):
         dna = sum(1 for name in fourth if _DNA.fullmatch(name))
@@ -120,6 +120,5 @@ def _table_kind(path: Path, lines: list[bytes]) -> SourceKind:
     return "bed"
 
 
-def _numbers_in(rows: list[list[bytes]]) -> bool:
-    """Whether any line has a number where BED has its start: then it is a bad BED file, not a table."""
-    return any(len(row) >= 2 and row[1].strip().lstrip(b"-").isdigit() for row in rows)
+def _is_number(field: bytes) -> bool:
+    return field.strip().lstrip(b"-").isdigit()

@@ -36,6 +36,8 @@ def peaks_of(var: Any, report: ReadReport) -> tuple[Intervals, npt.NDArray[np.in
     Raises:
         InputError: no coordinates; names the forms that are understood and what was found.
     """
+    import pandas as pd
+
     rows = np.arange(len(var), dtype=np.int64)
     kinds = next((c for c in var.columns if str(c).lower() in ("feature_types", "feature_type")), None)
     if kinds is not None:
@@ -62,8 +64,9 @@ def peaks_of(var: Any, report: ReadReport) -> tuple[Intervals, npt.NDArray[np.in
             )
     if not good.any():
         raise InputError(f"{report.source}: no peak has coordinates that can be; expected {FORMS}")
-    names = chrom.to_numpy(dtype=object)[good]
-    return Intervals.from_columns(names, start_values[good], end_values[good]), rows[good]
+    codes, names = pd.factorize(chrom[good])
+    starts, ends = start_values[good].astype(np.int64), end_values[good].astype(np.int64)
+    return Intervals(tuple(map(str, names)), codes.astype(np.int32), starts, ends), rows[good]
 
 
 def _from_columns(var: Any) -> tuple[Any, Any, Any] | None:

@@ -79,7 +79,7 @@ def _tss(path: str | Path) -> Intervals:
     if name.endswith((".gtf", ".gff", ".gff3")):
         from ..genome.genes import GeneAnnotation
 
-        return GeneAnnotation.from_file(path).sites  # type: ignore[no-any-return]
+        return GeneAnnotation.from_file(path).sites
     report = ReadReport(str(path), "bed")
     sites = read_bed(path, report)
     wide = int(np.count_nonzero(sites.end - sites.start > 1))

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import InputError
 from .cells import first_repeated
-from .h5ad import _matrix_only, compressed_runs, lay_peaks
+from .h5ad import compressed_runs, lay_peaks, refuse_parity
 from .items import Items, ReadOptions
 from .labels import empty_table, with_constants
 from .matrix import Rows, check_values, sets_of_cells
@@ -39,7 +39,7 @@ def read_tenx(
     path: Path, universe: Universe, options: ReadOptions, source: str, sample: str, extra: dict[str, Any]
 ) -> Items:
     """Read a 10x `.h5` or MTX folder; arguments as in `read_h5ad`."""
-    _matrix_only(options, source)
+    refuse_parity(options, source)
     report = ReadReport(source, "tenx_mtx" if path.is_dir() else "tenx_h5")
     if path.is_dir():
         names, var, blocks, digest = _read_folder(path, source, report)
@@ -70,6 +70,13 @@ def read_tenx_peaks(path: Path, source: str, report: ReadReport) -> tuple[Any, A
             columns = columns[values > 0]
         coverage += np.bincount(columns, minlength=len(coverage))
     return peaks, coverage[rows], _one_genome(var, rows, source)
+
+
+def read_genome(path: Path) -> str | None:
+    """The genome of the peaks of a 10x `.h5`."""
+    _, var, _, _ = _read_h5(path, str(path))
+    _, rows = peaks_of(var, ReadReport(str(path), "tenx_h5"))
+    return _one_genome(var, rows, str(path))
 
 
 def _read_h5(path: Path, source: str) -> tuple[tuple[str, ...], Any, Iterator[Rows], str]:

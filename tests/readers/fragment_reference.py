@@ -32,7 +32,7 @@ def read_slowly(lines, regions, insertions=False, tss=(), blacklist=(), unk=None
             for token, (c, a, b) in enumerate(regions)
             if c == chrom and any(a < e and s < b for s, e in parts)
         ]
-        hit.sort(key=lambda token: regions[token][1:2] + (token,))
+        hit.sort(key=lambda token: (regions[token][1], token))
         tokens[barcode] += hit or ([] if unk is None else [unk])
         count = quality[barcode]
         count["n"] += 1
