@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ class ByteSource:
             InputError: a cut-off or broken file, naming it and how far it could be read (also from a
                 block's call).
         """
-        with open(self.path, "rb") as handle:
+        with open(self.path, "rb") as handle, ThreadPoolExecutor(1) as self._hasher:
             if self.compression == "plain":
                 yield from self._plain(handle)
             elif self.compression == "gzip":
@@ -89,7 +90,7 @@ class ByteSource:
             data: bytes = handle.read(self._step or n)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read ({error.strerror})") from error
-        self._sha256.update(data)
+        self._hasher.submit(self._sha256.update, data)  # beside inflation; one thread keeps the order
         self.bytes_read += len(data)
         return data
 
