@@ -15,7 +15,7 @@ from .baseline import transfer
 from .outcome import Experiment, Method
 from .runner import Runner
 from .scores import score
-from .steps import example, panels, read_calls, read_vectors
+from .steps import embedded, example, panels, read_calls
 
 KEY = "forebrain"
 LABEL = "celltype"
@@ -63,8 +63,8 @@ def run_forebrain(runner: Runner, source: Path) -> Experiment:
     )
     runner.command(
         KEY,
-        "embed all cells for the pictures",
-        runner.encoding(["embed", reference, query, "--model", model, "-o", folder / "vectors.parquet"]),
+        "embed the query cells for the pictures",
+        runner.encoding(["embed", query, "--model", model, "-o", folder / "query.parquet"]),
     )
 
     with runner.own(KEY, "baseline: TF-IDF, SVD, nearest neighbours"):
@@ -94,16 +94,8 @@ def run_forebrain(runner: Runner, source: Path) -> Experiment:
         _region_search(runner, index, folder),
     )
     with runner.own(KEY, "draw the cells"):
-        order = [*np.flatnonzero(~is_query), *np.flatnonzero(is_query)]
-        n_reference = int((~is_query).sum())
-        pictures = panels(
-            read_vectors(folder / "vectors.parquet")[1],
-            np.arange(len(order)) >= n_reference,
-            truth.iloc[order].tolist(),
-            [*[None] * n_reference, *calls.labels],
-            [*[""] * n_reference, *calls.status],
-            ours.labels,
-        )
+        pictures = panels(index, embedded(folder / "query.parquet"), calls, dict(truth.items()), ours.labels)
+    n_reference = int((~is_query).sum())
     return Experiment(
         key=KEY,
         title="Mouse forebrain: one replicate names the other",

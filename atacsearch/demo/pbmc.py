@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from atacsearch.genome.universe import Universe
+
 from .baseline import transfer
 from .outcome import Experiment, Method
 from .runner import Runner
 from .scores import score
-from .steps import example, panels, read_calls, read_vectors, write_tsv
+from .steps import embedded, example, panels, read_calls, write_tsv
 
 KEY = "pbmc"
 LABEL = "celltype"
@@ -61,25 +63,23 @@ def run_pbmc(runner: Runner, fragments: Path, labelled: Path) -> Experiment:
         "tokenise the fragments",
         ["tokenize", source, "--universe", universe, "--whitelist", everyone, "-o", tokens],
     )
+    with runner.own(KEY, "join token sets and labels of the reference cells"):
+        regions = Universe.load(universe)
+        names, matrix = _matrix(tokens, len(regions))
+        row = {name: i for i, name in enumerate(names)}
+        reference_cells = [cell for cell in reference_cells if cell in row]  # a few have no fragment at all
+        training = _write_h5ad(
+            folder / "reference.h5ad",
+            matrix[[row[name] for name in reference_cells]],
+            reference_cells,
+            [truth[name] for name in reference_cells],
+            regions,
+        )
     runner.command(
         KEY,
         "train a model on the reference cells",
         runner.encoding(
-            [
-                "train",
-                "celltype",
-                source,
-                "--label",
-                LABEL,
-                "--labels",
-                labels,
-                "--whitelist",
-                reference,
-                "--universe",
-                universe,
-                "-o",
-                model,
-            ]
+            ["train", "celltype", training, "--label", LABEL, "--universe", universe, "-o", model]
         ),
     )
     runner.command(KEY, "create the index", ["index", "create", index, "--model", model])
@@ -110,9 +110,9 @@ def run_pbmc(runner: Runner, fragments: Path, labelled: Path) -> Experiment:
     )
     runner.command(
         KEY,
-        "embed all cells for the pictures",
+        "embed the query cells for the pictures",
         runner.encoding(
-            ["embed", source, "--whitelist", everyone, "--model", model, "-o", folder / "vectors.parquet"]
+            ["embed", source, "--whitelist", query, "--model", model, "-o", folder / "query.parquet"]
         ),
     )
 
@@ -120,12 +120,9 @@ def run_pbmc(runner: Runner, fragments: Path, labelled: Path) -> Experiment:
     true = [truth[item] for item in calls.items]
     ours = calls.score(truth)
     with runner.own(KEY, "baseline: TF-IDF, SVD, nearest neighbours"):
-        names, matrix = _matrix(tokens)
-        row = {name: i for i, name in enumerate(names)}
-        known = [name for name in names if name not in query_cells]
         inputs = (
-            matrix[[row[name] for name in known]],
-            np.array([truth[name] for name in known], dtype=object),
+            matrix[[row[name] for name in reference_cells]],
+            np.array([truth[name] for name in reference_cells], dtype=object),
             matrix[[row[name] for name in calls.items]],
         )
         alone, both = (transfer(*inputs, fit_on_query=fit) for fit in (False, True))
@@ -148,17 +145,7 @@ def run_pbmc(runner: Runner, fragments: Path, labelled: Path) -> Experiment:
         ),
     )
     with runner.own(KEY, "draw the cells"):
-        ids, vectors = read_vectors(folder / "vectors.parquet")
-        names = [name.rpartition("#")[2] for name in ids]
-        called = dict(zip(calls.items, zip(calls.labels, calls.status, strict=True), strict=True))
-        pictures = panels(
-            vectors,
-            np.array([name in query_cells for name in names]),
-            [truth[name] for name in names],
-            [called.get(name, (None, ""))[0] for name in names],
-            [called.get(name, (None, ""))[1] for name in names],
-            ours.labels,
-        )
+        pictures = panels(index, embedded(folder / "query.parquet"), calls, truth, ours.labels)
     per_cell = np.diff(matrix.indptr)
     return Experiment(
         key=KEY,
@@ -169,7 +156,7 @@ def run_pbmc(runner: Runner, fragments: Path, labelled: Path) -> Experiment:
         split=f"Reference: {len(reference_cells):,} cells. Query: {len(calls.items):,} cells, a fifth of "
         "every type, their labels unseen. One library, split by cell; the universe is built from all of it.",
         facts=(
-            ("labelled cells", f"{len(truth):,}"),
+            ("labelled cells with fragments", f"{len(names):,}"),
             ("regions in the universe", f"{matrix.shape[1]:,}"),
             ("cell types", f"{len(set(truth.values()))}"),
             ("genome", "hg38"),
@@ -209,7 +196,7 @@ def _barcodes(path: Path, cells: Sequence[str]) -> Path:
     return path
 
 
-def _matrix(tokens: Path) -> tuple[list[str], Any]:
+def _matrix(tokens: Path, n_regions: int) -> tuple[list[str], Any]:
     """Barcodes and the binary cell x region matrix of a Parquet file of `tokenize`."""
     import pyarrow.parquet as pq
     import scipy.sparse as sp
@@ -218,6 +205,22 @@ def _matrix(tokens: Path) -> tuple[list[str], Any]:
     column = table["tokens"].combine_chunks()
     offsets: npt.NDArray[np.int64] = np.asarray(column.offsets, np.int64)
     regions: npt.NDArray[np.int64] = np.asarray(column.values, np.int64)
-    shape = (len(column), int(regions.max()) + 1)
-    matrix = sp.csr_matrix((np.ones(len(regions), np.float32), regions, offsets), shape=shape)
+    ones = np.ones(len(regions), np.float32)
+    matrix = sp.csr_matrix((ones, regions, offsets), shape=(len(column), n_regions))
     return [name.rpartition("#")[2] for name in table["id"].to_pylist()], matrix
+
+
+def _write_h5ad(
+    path: Path, matrix: Any, cells: Sequence[str], labels: Sequence[str], regions: Universe
+) -> Path:
+    """An h5ad, cells x regions of the universe, with one label column."""
+    import anndata
+    import pandas as pd
+
+    names = ["{}:{}-{}".format(*regions.region(i)) for i in range(matrix.shape[1])]
+    obs = pd.DataFrame({LABEL: labels}, index=pd.Index(cells))
+    data = anndata.AnnData(matrix, obs=obs, var=pd.DataFrame(index=pd.Index(names)))
+    if regions.genome is not None:
+        data.uns["genome"] = regions.genome
+    data.write_h5ad(path)
+    return path

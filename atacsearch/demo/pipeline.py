@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from atacsearch.errors import InputError
 
@@ -19,7 +21,7 @@ from .runner import Runner
 
 # Made by the first run in a folder: only what lies beside it is ever replaced.
 MARKER = ".atacsearch-demo"
-OURS = ("forebrain", "pbmc", "report.html")
+OURS = ("forebrain", "pbmc", "report.html", "scores.json")
 
 CITATIONS = {
     "forebrain": (
@@ -80,6 +82,9 @@ def run_demo(out: Path, device: str = "auto") -> Path:
         seconds=time.perf_counter() - began,
     )
     report = write_report(outcome, out / "report.html")
+    (out / "scores.json").write_text(
+        json.dumps(figures(outcome), indent=1, ensure_ascii=False) + "\n", "utf-8"
+    )
     _say(closing(outcome, out, report))
     return report
 
@@ -118,6 +123,38 @@ def sources() -> tuple[Source, ...]:
         )
         for key, (name, licence, by) in CITATIONS.items()
     )
+
+
+def figures(outcome: Outcome) -> dict[str, Any]:
+    """The run's numbers for programs: scores of every method, times of every stage, and what they stand on."""
+    return {
+        "created": outcome.created,
+        "machine": outcome.machine,
+        "versions": dict(outcome.versions),
+        "seconds": round(outcome.seconds, 1),
+        "experiments": [
+            {
+                "data": e.title,
+                "split": e.split,
+                "methods": [
+                    {
+                        "method": m.name,
+                        "fitted_on": m.fitted_on,
+                        "cells": m.scores.n,
+                        "accuracy": round(m.scores.accuracy, 4),
+                        "macro_f1": round(m.scores.macro_f1, 4),
+                        "unknown": None if m.scores.unknown is None else round(m.scores.unknown, 4),
+                    }
+                    for m in e.methods
+                ],
+            }
+            for e in outcome.experiments
+        ],
+        "stages": [
+            {"data": s.experiment, "stage": s.title, "seconds": round(s.seconds, 2), "command": s.command}
+            for s in outcome.stages
+        ],
+    }
 
 
 def closing(outcome: Outcome, out: Path, report: Path) -> str:

@@ -64,12 +64,20 @@ def write_tsv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]])
     return path
 
 
-def read_vectors(path: Path) -> tuple[list[str], Floats]:
-    """Ids and vectors [n, d] float32 of a Parquet file of `embed`."""
+def indexed_cells(index: Path) -> tuple[list[str], Floats]:
+    """Names and vectors [n, d] float32 of the cells of an index, in its order."""
+    from atacsearch.client import open_index
+
+    with open_index(index).session.index.snapshot() as snapshot:
+        ids = snapshot.all_ids("cells")
+        return snapshot.rows("cells", ids, ["item"])["item"].to_pylist(), snapshot.vectors("cells", ids)
+
+
+def embedded(path: Path) -> Floats:
+    """The vectors [n, d] float32 of a Parquet file of `embed`, in its order."""
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path)
-    return table["id"].to_pylist(), np.array(table["vector"].to_pylist(), np.float32)
+    return np.array(pq.read_table(path)["vector"].to_pylist(), np.float32)
 
 
 def example(
@@ -93,32 +101,29 @@ def example(
 
 
 def panels(
-    vectors: Floats,
-    is_query: npt.NDArray[np.bool_],
-    truth: Sequence[str],
-    calls: Sequence[str | None],
-    status: Sequence[str],
-    order: Sequence[str],
+    index: Path, query: Floats, calls: Calls, truth: Mapping[str, str], order: Sequence[str]
 ) -> tuple[Panel, ...]:
     """Four pictures of one layout: both sides, reference and query by true type, query by transferred type.
 
     Args:
-        vectors: [n, d] float32 of reference and query cells.
-        is_query: [n].
-        truth: [n] true labels.
-        calls: [n] transferred labels; None for a reference cell.
-        status: [n] status of each call; anything for a reference cell.
+        index: holds the reference cells.
+        query: [n_query, d] float32 vectors of the query cells, in the order of `calls`.
+        calls: what `annotate` answered.
+        truth: true label of each cell, reference and query.
         order: labels in the order of their colours.
     """
+    names, reference = indexed_cells(index)
+    vectors = np.concatenate([reference, query])
     drawn = _sample(vectors)
     sampled = "" if len(drawn) == len(vectors) else f" A sample of {len(drawn):,} of {len(vectors):,} cells."
     xy = umap_layout(vectors[drawn])
-    query = is_query[drawn]
-    true = [truth[i] for i in drawn]
-    called = [calls[i] for i in drawn]
-    unsure = query & np.array([status[i] == "unknown" for i in drawn])
+    is_query = drawn >= len(names)
+    cells = [*names, *calls.items]
+    true = [truth[cells[i]] for i in drawn]
+    called = [calls.labels[i - len(names)] if i >= len(names) else None for i in drawn]
+    unsure = np.array([i >= len(names) and calls.status[i - len(names)] == "unknown" for i in drawn])
     marks = colours(label for label in order if label != UNKNOWN)
-    sides = ["query" if q else "reference" for q in query]
+    sides = ["query" if q else "reference" for q in is_query]
     everything = np.ones(len(drawn), bool)
     return (
         scatter(
@@ -131,14 +136,14 @@ def panels(
             name_labels=False,
         ),
         scatter(
-            "Reference, true type", "What the index knows. Query cells in grey.", xy, true, ~query, marks
+            "Reference, true type", "What the index knows. Query cells in grey.", xy, true, ~is_query, marks
         ),
         scatter(
             "Query, true type",
             "What the authors of the data say. Reference cells in grey.",
             xy,
             true,
-            query,
+            is_query,
             marks,
         ),
         scatter(
@@ -146,7 +151,7 @@ def panels(
             "What atacsearch says. Rings: status unknown. Reference cells in grey.",
             xy,
             called,
-            query,
+            is_query,
             marks,
             hollow=unsure,
         ),
