@@ -28,7 +28,7 @@ Words = str | Sequence[str]
 def open_index(
     path: str | Path,
     *,
-    url: str | None = None,
+    metadata: str | Path | None = None,
     device: str = "auto",
     model: str | Path | None = None,
     say: Say = silent,
@@ -36,9 +36,9 @@ def open_index(
     """Open an index.
 
     Args:
-        path: the index folder. With a server, the folder that holds its shards and metadata.
-        url: address of the Qdrant server that holds the vectors, where it is not the one that the index
-            names.
+        path: the index folder, or the URL of the Qdrant server that holds its vectors (an index that was made
+            for a server names it, so its folder is enough where the server has not moved).
+        metadata: with a URL, the index folder.
         device: where the encoder runs: `auto`, `cpu`, `cuda`.
         model: encode with this checkpoint instead of the index's own; refused unless it is the same model.
         say: receives messages (what readers skipped, what fraction mapped, the device), one line each.
@@ -53,11 +53,14 @@ def open_index(
         >>> index = open_index("my.index", say=print)              # doctest: +SKIP
         >>> index.annotate("new.h5ad", label="cell_type").head()   # doctest: +SKIP
     """
+    from .errors import InputError
     from .store.index import Index
 
-    return Client(
-        Session(Index.open(Path(path), url=url), device, None if model is None else str(model), say)
-    )
+    url = str(path) if "://" in str(path) else None
+    if url is not None and metadata is None:
+        raise InputError(f"{url}: a server holds the vectors only; give the index folder as metadata=")
+    folder = Path(path) if metadata is None else Path(metadata)
+    return Client(Session(Index.open(folder, url=url), device, None if model is None else str(model), say))
 
 
 def create_index(

@@ -66,6 +66,8 @@ def test_errors_are_exceptions_with_a_message(world: World, path: Path) -> None:
         index.annotate(world.query, label="nothing")
     with pytest.raises(InputError):
         ats.open_index(world.folder / "no.index")
+    with pytest.raises(InputError, match="metadata="):
+        ats.open_index("http://localhost:6333")
 
 
 def test_the_names_of_the_package() -> None:

@@ -15,6 +15,7 @@ import click
 from ..errors import AtacsearchError
 
 DEBUG = "atacsearch.debug"
+INTERRUPTED = "interrupted; what had been published before stays as it was"
 
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space or write elsewhere",
@@ -35,6 +36,16 @@ def describe_os_error(error: OSError) -> str:
     if error.filename is None:
         return reason
     return f"{error.filename}: {reason}"
+
+
+def _follows_interrupt(error: BaseException) -> bool:
+    """Whether a library met the interrupt first and stumbled over it (an import that was cut short does)."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def _one_line(text: str) -> str:
@@ -65,7 +76,7 @@ def clear_errors(ctx: click.Context) -> Iterator[None]:
     except AtacsearchError as error:
         _fail(ctx, str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail(ctx, "interrupted; what had been published before stays as it was", 130)
+        _fail(ctx, INTERRUPTED, 130)
     except MemoryError:
         _fail(ctx, "out of memory: give fewer items at a time or use a machine with more memory", 1)
     except BrokenPipeError:
@@ -73,5 +84,7 @@ def clear_errors(ctx: click.Context) -> Iterator[None]:
     except OSError as error:
         _fail(ctx, describe_os_error(error), 2)
     except Exception as error:
+        if _follows_interrupt(error):
+            _fail(ctx, INTERRUPTED, 130)
         told = "" if ctx.meta.get(DEBUG) else "; run it again with --debug for the traceback"
         _fail(ctx, f"unexpected {type(error).__name__}: {error}{told}", 1)

@@ -176,9 +176,9 @@ def read_options(reading: dict[str, Any]) -> ReadOptions:
 
 def index_option(command: F) -> F:
     """`--index INDEX`, required."""
-    return click.option(
-        "--index", "index_path", required=True, metavar="INDEX", help="Index folder (or Qdrant URL)."
-    )(command)
+    return click.option("--index", "index_path", required=True, metavar="INDEX", help="Index folder.")(
+        command
+    )
 
 
 def device_option(command: F) -> F:

@@ -58,15 +58,15 @@ def to_file(path: Path, write: Callable[[Path], Any]) -> None:
 
     A pipe or device is written as it is: it must not be replaced by a file.
     """
-    if path.exists() and not path.is_file():
-        write(path)
-        return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    plain = path.is_file() or not path.exists()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp") if plain else path
     try:
         write(temporary)
-        temporary.replace(path)
+        if plain:
+            temporary.replace(path)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        if plain:
+            temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename in (None, str(temporary)):
             error.filename = str(path)
         raise

@@ -256,6 +256,8 @@ def _answers(
     answer = snapshot.knn(
         collection, asked.vectors, k, where=list(where) or None, name=VECTOR, exclude=list(asked.itself)
     )
+    if where and not any(answer.ids):
+        session.say(f"No answers: none of the {collection} meets --where {' and '.join(where)}")
     rows: list[tuple[str, int, str, float]] = []
     for name, hits, distance in zip(asked.names, answer.ids, answer.distance, strict=True):
         rows += [(name, rank, i, float(distance[rank - 1])) for rank, i in enumerate(hits, 1)]

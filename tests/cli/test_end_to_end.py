@@ -133,6 +133,14 @@ def test_search_beds_with_a_filter(run: Run, world: World, built: Path) -> None:
     assert sorted(r["id"] for r in answer.rows()) == ["f1.bed", "f3.bed"]
 
 
+def test_a_filter_that_nothing_meets_is_said(run: Run, world: World, built: Path) -> None:
+    answer = run(
+        "search", "cells", world.query, "--index", built, "--where", "cell_type=Z", "--format", "tsv"
+    )
+    assert (answer.code, len(answer.out.splitlines())) == (0, 1)
+    assert "none of the cells meets --where cell_type=Z" in answer.err
+
+
 def test_search_regions_in_context(run: Run, world: World, built: Path) -> None:
     region = f"chr1:{FIRST + 1}-{FIRST + 500}"
     answer = run("search", "regions", region, "--index", built, "-k", 5, "--context", "B", "--format", "tsv")

@@ -136,6 +136,12 @@ def test_an_error_is_one_line_on_stderr(error: BaseException, code: int, text: s
     assert result.stdout == ""
 
 
+def test_an_interrupt_that_a_library_stumbled_over_is_an_interrupt() -> None:
+    error = AttributeError("partially initialized module")
+    error.__context__ = KeyboardInterrupt()
+    assert CliRunner().invoke(group_that_raises(error), ["fail"]).exit_code == 130
+
+
 @pytest.mark.parametrize("arguments", [["--debug", "fail"], ["fail", "--debug"]])
 def test_debug_shows_the_traceback(arguments: list[str]) -> None:
     result = CliRunner().invoke(group_that_raises(InputError("bad")), arguments)
