@@ -64,14 +64,13 @@ def build(
     Example:
       atacsearch universe build a.bed b.narrowPeak.gz c.h5ad -o universe.bed.gz --genome hg38
     """
-    from ..genome.build import build_universe
-    from ..readers.inputs import input_intervals
+    from ..readers.universes import universe_from_inputs
     from .messages import say
 
     widths = {"min_width": min_width, "max_width": max_width}
-    made = build_universe(
-        [x for path in inputs for x in input_intervals(path)],
-        genome=genome,
+    made = universe_from_inputs(
+        inputs,
+        genome,
         max_regions=max_regions,
         **{name: width for name, width in widths.items() if width is not None},
     )

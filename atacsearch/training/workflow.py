@@ -20,7 +20,6 @@ from .pretrain import PretrainSettings, pretrain
 from .warmstart import warm_start
 
 if TYPE_CHECKING:
-    from ..genome.universe import Universe
     from ..readers.inputs import Items, ReadOptions
 
 Say = Callable[[str], None]
@@ -102,7 +101,10 @@ def prepare(
     elif universe is not None:
         regions = Universe.load(universe, genome=options.genome)
     else:
-        regions = universe_of(inputs, options, say)
+        from ..readers.universes import universe_from_inputs
+
+        regions = universe_from_inputs(inputs, options.genome)
+        say(f"universe from the input: {len(regions):,} regions, genome {regions.genome or 'unknown'}")
     items = [found for path in inputs for found in read_items(path, regions, options)]
     for found in items:
         for line in found.report.lines():
@@ -120,16 +122,6 @@ def prepare(
         model = new_model(config, regions, seed=seed, discriminator=discriminator, own=own)
         say(f"new {size} model: {len(regions):,} regions, hidden {config.hidden_size}")
     return Training(model, loaded is None, items, TokenSets.concat([i.sets for i in items]))
-
-
-def universe_of(inputs: Sequence[str | Path], options: ReadOptions, say: Say) -> Universe:
-    """The universe that the inputs' own regions make (see `genome.build`)."""
-    from ..genome.build import build_universe
-    from ..readers.inputs import input_intervals
-
-    made = build_universe([x for path in inputs for x in input_intervals(path)], genome=options.genome)
-    say(f"universe from the input: {len(made):,} regions, genome {made.genome or 'unknown'}")
-    return made
 
 
 def pretrain_files(
