@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+import weakref
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -49,6 +50,7 @@ class Index:
         self.info = info
         self._store: VectorStore | None = None
         self._snapshot: Snapshot | None = None
+        self._in_use: weakref.WeakSet[Snapshot] = weakref.WeakSet()
 
     # -- making and opening ---------------------------------------------------------------------------
 
@@ -196,9 +198,10 @@ class Index:
             if held is not None and not held.closed and held.generation == generation:
                 return held
             try:
-                self._snapshot = Snapshot(
-                    self.path, self.info, read_manifest(self.path, generation), self.store
-                )
+                manifest = read_manifest(self.path, generation)
+                self._snapshot = Snapshot(self.path, self.info, manifest, self.store)
+                self._in_use.add(self._snapshot)
+                self.store.keep_open(p for s in self._in_use if not s.closed for p in s.manifest.parts)
                 return self._snapshot
             except FileNotFoundError as error:
                 # it may have been replaced twice and removed since CURRENT was read

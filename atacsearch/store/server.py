@@ -262,6 +262,9 @@ class ServerStore:
             answers.append(hits)
         return merge_hits(answers, len(query.vectors), query.k)
 
+    def keep_open(self, parts: Iterable[Part]) -> None:
+        """Nothing to do: the server holds what is open."""
+
     def scroll(self, part: Part) -> Iterator[StoredPoint]:
         """All published points of a part."""
         offset: Any = None

@@ -7,7 +7,8 @@ from the shards.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -168,7 +169,8 @@ class Snapshot:
         dim = self._dim(name)
         values = np.zeros((len(ids), dim), np.float32)
         for entry, at, rows in self._places(check_kind(kind), ids):
-            found = read_vectors(self.index, entry, name, rows)
+            with self._still_there():
+                found = read_vectors(self.index, entry, name, rows)
             if found is not None:
                 values[at] = found
         return values
@@ -177,9 +179,22 @@ class Snapshot:
         """Token sets of items, in the order of `ids`, which are their names."""
         pieces: list[npt.NDArray[np.uint32]] = [np.empty(0, np.uint32)] * len(ids)
         for entry, at, rows in self._places(check_kind(kind), ids):
-            for i, tokens in zip(at, read_tokens(self.index, entry, rows), strict=True):
+            with self._still_there():
+                found = read_tokens(self.index, entry, rows)
+            for i, tokens in zip(at, found, strict=True):
                 pieces[i] = tokens
         return join_tokens(pieces, ids, self.info.universe_digest)
+
+    @contextmanager
+    def _still_there(self) -> Iterator[None]:
+        """Say what happened where a shard is gone: two later generations have been published since."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise InputError(
+                f"generation {self.generation} of {self.index} cannot be read any more ({error}); open the index "
+                f"again, and where that does not help run: atacsearch index verify {self.index}"
+            ) from error
 
     def _places(
         self, kind: str, ids: Sequence[str]
@@ -293,7 +308,9 @@ class Snapshot:
         with self._lock:
             if (kind, name) not in self._scans:
                 shards = self.manifest.shards_of(kind)
-                self._scans[kind, name] = ExactScan(self.index, shards, name, self.info.vectors[name])
+                with self._still_there():
+                    scan = ExactScan(self.index, shards, name, self.info.vectors[name])
+                self._scans[kind, name] = scan
             scan = self._scans[kind, name]
         ids = self.all_ids(kind)
         places = None

@@ -101,6 +101,9 @@ class VectorStore(Protocol):
     def search(self, kind: str, parts: Sequence[Part], live: set[int], query: Query) -> Hits:
         """Per query, the ids and cosine similarities of the k nearest points in live shards, best first."""
 
+    def keep_open(self, parts: Iterable[Part]) -> None:
+        """Only these parts are in use; others that were opened may be closed."""
+
     def scroll(self, part: Part) -> Iterator[StoredPoint]:
         """All points of a part, dead ones included."""
 
@@ -173,6 +176,8 @@ def merge_hits(answers: Sequence[Hits], n: int, k: int) -> Hits:
 def normalised(vectors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """[n, d] float32 rows of length 1; zero rows stay zero."""
     values = np.ascontiguousarray(vectors, np.float32)
-    norms = np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64))
+    norms = np.sqrt(np.einsum("ij,ij->i", values, values))
+    if not np.isfinite(norms).all():  # squares beyond float32
+        norms = np.linalg.norm(values.astype(np.float64), axis=1)
     scale = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
     return (values * scale[:, None]).astype(np.float32)

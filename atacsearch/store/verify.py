@@ -164,6 +164,8 @@ def _check_part(index: Index, part: Part, live: list[ShardEntry], report: Report
             expected[str(uid)] = (entry, ids[row], row)
     numbers = {s.number for s in live}
     worst, wrong = 0.0, 0
+    held: dict[str, list[Any]] = {n: [] for n in index.info.vectors}
+    truth: dict[str, list[Any]] = {n: [] for n in index.info.vectors}
     for point in index.store.scroll(part):
         if point.payload.get("_shard") not in numbers or point.payload.get("_gen", 0) > part.generation:
             continue
@@ -177,9 +179,13 @@ def _check_part(index: Index, part: Part, live: list[ShardEntry], report: Report
         if point.payload.get("id") != item_id or set(own) != set(point.vectors):
             wrong += 1
             continue
-        worst = max(
-            worst, *(float(np.abs(normalised(point.vectors[n][None])[0] - v).max()) for n, v in own.items())
-        )
+        for name, vector in own.items():
+            held[name].append(point.vectors[name])
+            truth[name].append(vector)
+    for name in held:
+        if held[name]:
+            difference = np.abs(normalised(np.array(held[name])) - np.array(truth[name]))
+            worst = max(worst, float(difference.max()))
     if wrong:
         report.problems.append(f"vectors: {wrong} points of {part.name} belong to no item of its shards")
     if expected:
