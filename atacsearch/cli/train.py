@@ -127,7 +127,7 @@ def pretrain(
 @click.option("--label", required=True, metavar="COLUMN", help="Column of the labels, such as cell_type.")
 @click.option("--batch", metavar="COLUMN", help="Column of donor, library or replicate.")
 @_common("tiny")
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the cells, at the most [default: 12].")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the cells, at the most [default: 8].")
 @click.option("--batch-size", type=click.IntRange(4), help="Cells a step [default: 64].")
 @click.option("--lr", type=float, help="Peak learning rate [default: 1e-3].")
 @click.option(

@@ -63,6 +63,8 @@ def run_demo(out: Path, device: str = "auto") -> Path:
     from .report import write_report
 
     began = time.perf_counter()
+    # Read when torch is loaded: threads that spin while they wait cost several times the work on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     runner = Runner(device)
     prepare_folder(out)
     with runner.own("", "fetch the data"):

@@ -76,7 +76,7 @@ def build_metadata(
             con.register("incoming", rows)
             if old is not None:
                 # streamed, so that a large collection never lies in memory as a whole
-                con.register("previous", old.sql(query("all_rows"), params={"kind": kind}).to_arrow_reader())
+                con.register("previous", _reader(old.sql(query("all_rows"), params={"kind": kind})))
             else:
                 con.register("previous", empty_items())
             con.sql(query("carry_rows")).create(kind)
@@ -89,6 +89,12 @@ def build_metadata(
         if old is not None:
             old.close()
     return columns
+
+
+def _reader(relation: Any) -> Any:
+    """The rows of a relation as an Arrow stream; the method has another name before DuckDB 1.5."""
+    name = "to_arrow_reader" if hasattr(relation, "to_arrow_reader") else "fetch_arrow_reader"
+    return getattr(relation, name)()
 
 
 def _shard_rows(shards: Sequence[ShardEntry]) -> Any:
@@ -233,14 +239,9 @@ class Metadata:
 
     def table(self, kind: str, columns: Sequence[str] | None = None) -> Any:
         """All rows, in order of shard and row; the given columns, or every one."""
-        import duckdb
-
         if columns is None:
             return self._table("ordered_rows", kind=kind)
-        names = [*dict.fromkeys([*columns, "_shard", "_row"])]
-        relation = self._cursor().table(kind).select(*[duckdb.ColumnExpression(n) for n in names])
-        ordered = relation.sort(duckdb.ColumnExpression("_shard"), duckdb.ColumnExpression("_row"))
-        return ordered.to_arrow_table().select(list(columns))
+        return self._table("chosen_rows", kind=kind, columns=list(columns)).select(list(columns))
 
     def sources(self) -> Any:
         """Arrow table of all sources, with their number of items."""

@@ -28,7 +28,7 @@ from .losses import cosine_proxy_loss, triplet_loss
 from .optimise import Optimiser
 from .state import RunFolder, fingerprint
 
-SEEN = 500  # training cells from which the class means of the held-out accuracy are made
+SEEN = 64  # training cells of a class from which its mean vector is made
 Progress = Callable[[dict[str, Any]], None]
 
 
@@ -39,6 +39,7 @@ class CelltypeSettings:
     Attributes:
         epochs: passes over the cells, at the most; training stops at the best held-out loss.
         batch_size: cells a step.
+        min_steps: steps of an epoch at the least, so that a small reference is trained as long as it needs.
         lr: peak learning rate of the network.
         table_lr: peak learning rate of the token table.
         loss: `proxy` or `triplet`.
@@ -53,8 +54,9 @@ class CelltypeSettings:
         seed: of everything random.
     """
 
-    epochs: int = 12
+    epochs: int = 8
     batch_size: int = 64
+    min_steps: int = 16
     lr: float = 1e-3
     table_lr: float = 1e-2
     loss: str = "proxy"
@@ -64,7 +66,7 @@ class CelltypeSettings:
     max_tokens: int = 256
     keep: tuple[float, float] = (0.5, 0.9)
     holdout: float = 0.1
-    patience: int = 4
+    patience: int = 3
     seed: int = 0
 
 
@@ -163,14 +165,12 @@ class _Loop:
         self.train_rows, self.held_rows = train, held
         self.settings, self.device = settings, device
         self.network = model.module.to(device)
-        generator = torch.Generator().manual_seed(settings.seed)
-        proxies = torch.randn(len(classes), model.dim, generator=generator)
-        self.proxies = nn.Parameter(proxies.to(device))
+        self.proxies = nn.Parameter(torch.zeros(len(classes), model.dim, device=device))
         # Rare types are drawn more often than their share, by the square root of their size.
         counts = np.bincount(codes[train], minlength=len(classes))
         odds = 1.0 / np.sqrt(counts[codes[train]])
         self.odds = odds / odds.sum()
-        self.steps = max(1, len(train) // settings.batch_size)
+        self.steps = max(settings.min_steps, len(train) // settings.batch_size)
         self.optimiser = Optimiser(
             self.network,
             settings.lr,
@@ -178,6 +178,8 @@ class _Loop:
             table_lr=settings.table_lr,
             extra=[self.proxies],
         )
+        with torch.no_grad():
+            self.proxies.copy_(self._class_means(np.random.default_rng(settings.seed)))
         self.next_epoch = 0
         self.best: dict[str, Any] | None = None
         self.best_record: dict[str, Any] = {}
@@ -253,16 +255,24 @@ class _Loop:
         self.network.eval()
         context = self.model.config.max_position_embeddings
         vectors, labels = self._vectors(self.held_rows, rng, context)
-        some = rng.permutation(self.train_rows)[:SEEN]
-        seen, seen_labels = self._vectors(some, rng, self.settings.max_tokens)
+        centres = self._class_means(rng)
         loss = self._loss(vectors, labels, generator)
-        n_classes = len(self.proxies)
-        centres = seen.new_zeros(n_classes, seen.shape[1])
-        centres.index_add_(0, seen_labels, nn.functional.normalize(seen, dim=1))
-        centres = nn.functional.normalize(centres, dim=1)
         nearest = (nn.functional.normalize(vectors, dim=1) @ centres.T).argmax(1)
         accuracy = float((nearest == labels).float().mean())
         return {"held_out_loss": round(float(loss), 5), "held_out_accuracy": round(accuracy, 5)}
+
+    @torch.no_grad()
+    def _class_means(self, rng: np.random.Generator) -> Tensor:
+        """[n_classes, d] unit mean of the unit vectors of each class, from at most `SEEN` cells of each."""
+        self.network.eval()
+        codes = self.codes.numpy()
+        means = []
+        for code in range(len(self.proxies)):
+            rows = self.train_rows[codes[self.train_rows] == code]
+            some = rng.permutation(rows)[:SEEN]
+            vectors, _ = self._vectors(some, rng, self.settings.max_tokens)
+            means.append(nn.functional.normalize(vectors, dim=1).mean(0))
+        return nn.functional.normalize(torch.stack(means), dim=1)
 
     def _vectors(
         self, rows: npt.NDArray[np.int64], rng: np.random.Generator, most: int

@@ -17,7 +17,6 @@ from ..genome.tokensets import TokenSets
 from ..model.atacformer import EncoderLayer
 from ..model.checkpoint import Model
 
-TF_SCALE = 1e4  # log1p(TF x 10^4 x IDF), the scaling of ArchR and Signac
 
 
 def inverse_document_frequency(sets: TokenSets, n_regions: int) -> npt.NDArray[np.float32]:
@@ -27,11 +26,17 @@ def inverse_document_frequency(sets: TokenSets, n_regions: int) -> npt.NDArray[n
 
 
 def tfidf(sets: TokenSets, idf: npt.NDArray[np.float32]) -> Any:
-    """TF-IDF of token sets: a scipy CSR matrix [n_sets, V] float32, `log1p(10^4 x idf / set size)`."""
-    known = TokenSets.to_csr(sets, int(max(len(idf), sets.tokens.max(initial=0) + 1)))[:, : len(idf)].tocsr()
-    sizes = np.repeat(np.maximum(sets.lengths, 1), np.diff(known.indptr)).astype(np.float32)
-    known.data = np.log1p(TF_SCALE * idf[known.indices] / sizes).astype(np.float32)
-    return known
+    """TF-IDF of token sets: a scipy CSR matrix [n_sets, V] float32, IDF where a region is open, unit rows.
+
+    Unit rows, not rows divided by the number of open regions: they compared better across donors (see
+    docs/decisions.md).
+    """
+    from sklearn.preprocessing import normalize
+
+    highest = int(sets.tokens.max(initial=0)) + 1
+    known = sets.to_csr(max(len(idf), highest))[:, : len(idf)].tocsr()
+    known.data = idf[known.indices]
+    return normalize(known)
 
 
 def warm_start(model: Model, sets: TokenSets, *, rank: int = 50, seed: int = 0) -> dict[str, Any]:
@@ -40,7 +45,8 @@ def warm_start(model: Model, sets: TokenSets, *, rank: int = 50, seed: int = 0) 
     Args:
         model: a fresh model over the universe of `sets`.
         sets: training token sets; at least two of them.
-        rank: singular vectors kept, at most the model's width.
+        rank: singular vectors kept, at most the model's width. The first one is not among them: it mostly
+            tells how many regions are open in a cell.
         seed: of the randomised SVD.
 
     Returns:
@@ -54,9 +60,9 @@ def warm_start(model: Model, sets: TokenSets, *, rank: int = 50, seed: int = 0) 
     n_regions, d = model.config.n_regions, model.config.hidden_size
     idf = inverse_document_frequency(sets, n_regions)
     matrix = tfidf(sets, idf)
-    rank = max(1, min(rank, d, min(matrix.shape) - 1))
-    svd = TruncatedSVD(rank, random_state=seed).fit(matrix)
-    rows = svd.components_.T * idf[:, None]  # [V, rank]
+    rank = max(1, min(rank, d, min(matrix.shape) - 2))
+    svd = TruncatedSVD(rank + 1, random_state=seed).fit(matrix)
+    rows = svd.components_[1:].T * idf[:, None]  # [V, rank]
     norms = np.linalg.norm(rows, axis=1)
     seen = norms > 0
     scale = float(np.sqrt(np.mean(rows[seen] ** 2))) or 1.0
@@ -82,6 +88,6 @@ def warm_start(model: Model, sets: TokenSets, *, rank: int = 50, seed: int = 0) 
     model.own["pooling"] = "weighted mean; weights = norm of idf x SVD row of each region"
     return {
         "rank": rank,
-        "explained_variance": round(float(svd.explained_variance_ratio_.sum()), 4),
+        "explained_variance": round(float(svd.explained_variance_ratio_[1:].sum()), 4),
         "regions_never_seen": int((~seen).sum()),
     }
