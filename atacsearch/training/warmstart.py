@@ -18,7 +18,6 @@ from ..model.atacformer import EncoderLayer
 from ..model.checkpoint import Model
 
 
-
 def inverse_document_frequency(sets: TokenSets, n_regions: int) -> npt.NDArray[np.float32]:
     """[V] float32 `log(1 + n_sets / (1 + sets that hold the region))`."""
     counts = np.bincount(sets.tokens[sets.tokens < n_regions], minlength=n_regions)
