@@ -27,7 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_wheel_carries_code_sql_and_data(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for path in [*REPO.glob("atacsearch/**/*"), *REPO.glob("indexer/**/*.py")]:
+    for path in REPO.glob("atacsearch/**/*"):
         if path.is_file() and "__pycache__" not in path.parts:
             assert path.relative_to(REPO).as_posix() in names
     for path in REPO.glob("sql/**/*.sql"):

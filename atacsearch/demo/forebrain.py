@@ -90,6 +90,7 @@ def run_forebrain(runner: Runner, source: Path) -> Experiment:
             ["search", "cells", query, "--item", asking, "--index", index, "-k", 8, "--columns", LABEL],
             folder,
             f"The query is the first cell of replicate 2 that its authors call microglia (MG), {asking}.",
+            ("rank", "id", LABEL, "distance"),
         ),
         _region_search(runner, index, folder),
     )
@@ -127,11 +128,24 @@ def _region_search(runner: Runner, index: Path, folder: Path) -> Any:
         runner,
         KEY,
         "Which regions are like this one in microglia?",
-        ["search", "regions", ENHANCER, "--context", "MG", "--index", index, "-k", 8],
+        [
+            "search",
+            "regions",
+            ENHANCER,
+            "--context",
+            "MG",
+            "--where",
+            "context=MG",
+            "--index",
+            index,
+            "-k",
+            8,
+        ],
         folder,
         "The query is a peak 3 kb into Csf1r, the gene of a receptor that microglia depend on, where an "
-        "enhancer of theirs is described (FIRE, Rojo et al. 2019). Contextual embeddings carry much of their "
-        "context, so the nearest regions are mostly those of the same cell type.",
+        "enhancer of theirs is described (FIRE, Rojo et al. 2019). The answers are other regions in the context "
+        "of microglia; n_items is the number of reference microglia in which each is open.",
+        ("rank", "chrom", "start", "end", "context", "n_items", "distance"),
     )
 
 

@@ -36,19 +36,22 @@ def seconds(value: float) -> str:
     return f"{minutes} min {rest} s"
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[int] = ()) -> str:
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[int] = (), kind: str = ""
+) -> str:
     """A table of cells that are HTML already.
 
     Args:
         columns: heads, plain text.
         rows: cells, HTML.
         numeric: columns to set flush right.
+        kind: class of the table, for the style sheet.
     """
     right = [' class="n"' if i in set(numeric) else "" for i in range(len(columns))]
     head = "".join(f"<th{r}>{text(c)}</th>" for c, r in zip(columns, right, strict=True))
     lines = ("".join(f"<td{r}>{c}</td>" for c, r in zip(row, right, strict=True)) for row in rows)
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def bar(share: float, label: str, ours: bool = False) -> str:

@@ -27,7 +27,6 @@ COLOURS = (
 # Of no label, for the picture that tells reference and query cells apart.
 SIDES = {"reference": "#8a94a0", "query": "#c026d3"}
 BACKDROP = "#9aa0a8"
-UNKNOWN = "(none)"
 
 
 def colours(labels: Iterable[str]) -> dict[str, str]:
@@ -37,5 +36,5 @@ def colours(labels: Iterable[str]) -> dict[str, str]:
         >>> colours(["B", "NK"])
         {'B': '#2f7ed8', 'NK': '#f28e2b'}
     """
-    names = [label for label in dict.fromkeys(labels) if label != UNKNOWN]
+    names = list(dict.fromkeys(labels))
     return {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(names)}

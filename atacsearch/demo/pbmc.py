@@ -142,6 +142,7 @@ def run_pbmc(runner: Runner, fragments: Path, labelled: Path) -> Experiment:
             ["search", "cells", source, "--whitelist", query, "--item", asking, "--index", index, "-k", 8],
             folder,
             f"The query is the first query cell that the RNA calls memory B, barcode {asking}.",
+            ("rank", "id", LABEL, "n_fragments", "distance"),
         ),
     )
     with runner.own(KEY, "draw the cells"):

@@ -171,7 +171,7 @@ def closing(outcome: Outcome, out: Path, report: Path) -> str:
         "Try next:",
         f"  {program} index status {index}",
         f"  {program} annotate {out / 'forebrain' / 'query.h5ad'} --index {index} --label celltype | head",
-        f"  {program} search regions chr3:31,166,301-31,166,800 --index {index} -k 5 --where context=OC",
+        f"  {program} search regions chr3:31,166,301-31,166,800 --context OC --index {index} -k 5",
         f"  {program} index create my.index --model {out / 'forebrain' / 'model'}",
         f"  {program} --help",
     ]

@@ -8,9 +8,9 @@ from pathlib import Path
 from . import page
 from .outcome import Example, Experiment, Outcome
 from .page import number, text
-from .palette import BACKDROP, UNKNOWN, colours
+from .palette import BACKDROP, colours
 from .plots import Panel
-from .scores import Scores
+from .scores import NO_CALL, Scores
 
 PAPER = (
     "LeRoy NJ, Zheng G, Khoroshevskyi O, Campbell DR, Zhang A, Sheffield NC. Atacformer: A transformer-based "
@@ -209,14 +209,14 @@ def _recall(e: Experiment) -> str:
 
 def label_colours(scores: Scores) -> Mapping[str, str]:
     """The colours of an experiment: labels in the order of its scores, the same for pictures and tables."""
-    return colours(x for x in scores.labels if x != UNKNOWN)
+    return colours(x for x in scores.labels if x != NO_CALL)
 
 
 def _example(x: Example) -> str:
     rows = [tuple(text(c) for c in row) for row in x.rows]
     numeric = [i for i in range(len(x.columns)) if x.rows and all(_is_number(r[i]) for r in x.rows)]
     note = f'<p class="soft small">{text(x.note)}</p>' if x.note else ""
-    return f"<h3>{text(x.title)}</h3><pre>{text(x.command)}</pre>{page.table(x.columns, rows, numeric)}{note}"
+    return f"<h3>{text(x.title)}</h3><pre>{text(x.command)}</pre>{page.table(x.columns, rows, numeric, 'answer')}{note}"
 
 
 def _is_number(value: str) -> bool:

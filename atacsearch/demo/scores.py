@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+NO_CALL = "(none)"
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -17,7 +19,8 @@ class Scores:
         labels: the labels that occur, the most frequent true label first.
         confusion: [n_labels, n_labels] int64, rows true, columns predicted, in the order of `labels`.
         accuracy: share of cells with the right label.
-        macro_f1: mean F1 over `labels`; a label that is predicted but never true counts with 0.
+        macro_f1: mean F1 over `labels`; one that is predicted but never true counts with 0, and no call is no
+            label.
         unknown: share of cells whose call is not trusted; None where the method has no such verdict.
         accuracy_assigned: accuracy among the others; None likewise, or where all are unknown.
     """
@@ -57,7 +60,7 @@ def score(
 
     Args:
         true: [n] labels.
-        predicted: [n] best calls; None (no call at all) counts as wrong, under the name `(none)`.
+        predicted: [n] best calls; None (no call at all) counts as wrong, under the name `NO_CALL`.
         status: [n] `assigned` or `unknown`; unknown cells are scored by their best call all the same.
 
     Example:
@@ -66,7 +69,7 @@ def score(
         (('B', 'NK'), [[1, 1], [0, 1]], 0.667, 0.667)
     """
     truth = np.asarray(true, dtype=object)
-    calls = np.asarray(["(none)" if p is None else p for p in predicted], dtype=object)
+    calls = np.asarray([NO_CALL if p is None else p for p in predicted], dtype=object)
     if len(truth) != len(calls) or not len(truth):
         raise ValueError(
             f"{len(truth)} true and {len(calls)} predicted labels: need as many, and at least one"
@@ -79,13 +82,16 @@ def score(
 
     hits = np.diag(confusion)
     f1 = 2 * hits / np.maximum(confusion.sum(axis=0) + confusion.sum(axis=1), 1)
+    is_label = np.array([label != NO_CALL for label in labels])
     correct = truth == calls
     unknown = accuracy_assigned = None
     if status is not None:
         assigned = np.asarray(status, dtype=object) == "assigned"
         unknown = float(1 - assigned.mean())
         accuracy_assigned = float(correct[assigned].mean()) if assigned.any() else None
-    return Scores(labels, confusion, float(correct.mean()), float(f1.mean()), unknown, accuracy_assigned)
+    return Scores(
+        labels, confusion, float(correct.mean()), float(f1[is_label].mean()), unknown, accuracy_assigned
+    )
 
 
 def _ratio(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .outcome import Example
-from .palette import SIDES, UNKNOWN, colours
+from .palette import SIDES, colours
 from .plots import Floats, Panel, scatter, umap_layout
 from .runner import Runner, command_line
-from .scores import Scores, score
+from .scores import NO_CALL, Scores, score
 
 # A layout of more cells takes long and shows no more; the picture then holds a sample, and says so.
 MAX_DRAWN = 5000
@@ -81,7 +81,13 @@ def embedded(path: Path) -> Floats:
 
 
 def example(
-    runner: Runner, experiment: str, title: str, words: Sequence[object], folder: Path, note: str
+    runner: Runner,
+    experiment: str,
+    title: str,
+    words: Sequence[object],
+    folder: Path,
+    note: str,
+    shown: Sequence[str],
 ) -> Example:
     """Run a search and read its answer back.
 
@@ -92,12 +98,16 @@ def example(
         words: the command line after `atacsearch`, without format and output.
         folder: where the answer is written.
         note: a remark for the reader.
+        shown: the columns of the answer to show.
     """
     number = 1 + sum(1 for _ in folder.glob("search_*.tsv"))
     answer = folder / f"search_{number}.tsv"
     runner.command(experiment, title, [*runner.encoding(words), "-o", answer])
     columns, rows = read_tsv(answer)
-    return Example(title, command_line(words), columns, tuple(rows), note)
+    places = [columns.index(name) for name in shown]
+    return Example(
+        title, command_line(words), tuple(shown), tuple(tuple(row[i] for i in places) for row in rows), note
+    )
 
 
 def panels(
@@ -122,7 +132,7 @@ def panels(
     true = [truth[cells[i]] for i in drawn]
     called = [calls.labels[i - len(names)] if i >= len(names) else None for i in drawn]
     unsure = np.array([i >= len(names) and calls.status[i - len(names)] == "unknown" for i in drawn])
-    marks = colours(label for label in order if label != UNKNOWN)
+    marks = colours(label for label in order if label != NO_CALL)
     sides = ["query" if q else "reference" for q in is_query]
     everything = np.ones(len(drawn), bool)
     return (

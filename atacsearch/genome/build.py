@@ -273,8 +273,10 @@ def _merge_overlapping(peaks: Intervals, weights: Floats) -> tuple[Intervals, Fl
 def _widen(x: Intervals, min_width: int, max_width: int, lengths: Ints) -> Intervals:
     """Widen narrow regions about their middle; join or part neighbours that then overlap."""
     need = np.maximum(min_width - (x.end - x.start), 0)
-    end = np.minimum(x.end + (need + 1) // 2, np.maximum(lengths[x.chrom], x.end))
-    start = np.maximum(x.start - need // 2, 0)
+    limit = np.maximum(lengths[x.chrom], x.end)
+    # What does not fit before one end of the chromosome goes to the other side of the region.
+    start = np.clip(x.start - need // 2, 0, np.maximum(limit - (x.end - x.start) - need, 0))
+    end = np.minimum(start + (x.end - x.start) + need, limit)
     chrom_list, start_list, end_list = x.chrom.tolist(), start.tolist(), end.tolist()
     out: list[tuple[int, int, int]] = []
     for code, begin, stop in zip(chrom_list, start_list, end_list, strict=True):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from atacsearch.demo.scores import score
+from atacsearch.demo.scores import NO_CALL, score
 
 
 def test_scores_agree_with_sklearn() -> None:
@@ -36,7 +36,8 @@ def test_unknown_cells_are_scored_by_their_best_call() -> None:
     assert s.accuracy == 0.5
     assert s.unknown == 0.5
     assert s.accuracy_assigned == 1.0
-    assert "(none)" in s.labels
+    assert NO_CALL in s.labels
+    assert s.macro_f1 == pytest.approx((2 / 3 + 1 / 2) / 2)  # B and NK; no call is no label
 
 
 def test_all_unknown_has_no_accuracy_of_the_assigned() -> None:

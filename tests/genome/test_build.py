@@ -47,6 +47,15 @@ def test_the_order_of_inputs_and_lines_does_not_matter(sources):
     assert regions(forward) == regions(backward)
 
 
+def test_narrow_peaks_at_the_ends_of_a_chromosome_are_widened_inwards():
+    last = 248_956_422  # bp of chr1 of hg38
+    peaks = make([("chr1", 0, 1), ("chr1", last - 1, last)])
+    assert regions(build_universe([peaks], genome="hg38", min_width=100)) == [
+        ("chr1", 0, 100),
+        ("chr1", last - 100, last),
+    ]
+
+
 def test_a_narrow_peak_is_found_inside_a_broad_domain():
     broad = make([("chr1", 0, 20_000)])
     narrow = make([("chr1", 5_000, 5_400)])
