@@ -51,7 +51,8 @@ def table(
     head = "".join(f"<th{r}>{text(c)}</th>" for c, r in zip(columns, right, strict=True))
     lines = ("".join(f"<td{r}>{c}</td>" for c, r in zip(row, right, strict=True)) for row in rows)
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    inner = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="scroll"><table class="{kind}">{inner}</table></div>'
 
 
 def bar(share: float, label: str, ours: bool = False) -> str:

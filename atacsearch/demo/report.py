@@ -234,9 +234,7 @@ def _timings(outcome: Outcome) -> str:
             text(s.experiment),
             text(s.title),
             f"<code>{text(s.command)}</code>" if s.command else '<span class="soft">by the demo</span>',
-            page.bar(
-                s.seconds / longest, page.seconds(s.seconds).removesuffix(" s"), ours=s.command is not None
-            ),
+            page.bar(s.seconds / longest, f"{s.seconds:.1f}", ours=s.command is not None),
         )
         for s in outcome.stages
     ]
