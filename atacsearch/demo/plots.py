@@ -77,8 +77,8 @@ def umap_layout(vectors: Floats, seed: int = 0) -> Floats:
             n_jobs=1,
         )
         xy = np.asarray(mapper.fit_transform(vectors), np.float32)
-    # A few stray points must not shrink everything else: the frame is drawn around the other 99.8 %.
-    low, high = np.percentile(xy, [0.1, 99.9], axis=0)
+    # A stray point or two must not shrink everything else: the frame is drawn around the others.
+    low, high = np.percentile(xy, [0.02, 99.98], axis=0)
     span = float((high - low).max()) or 1.0
     return ((np.clip(xy, low, high) - low) / span).astype(np.float32)
 
@@ -119,7 +119,7 @@ def scatter(
     axes.set(xlim=(-MARGIN, reach[0] - MARGIN), ylim=(-MARGIN, reach[1] - MARGIN))
     axes.set_axis_off()
     figure.patch.set_alpha(0)
-    dot = float(np.clip(60_000 / len(xy), 7, 34))
+    dot = float(np.clip(45_000 / max(1, shown.sum()), 9, 30))
 
     back = ~shown
     axes.scatter(xy[back, 0], xy[back, 1], s=dot * 0.6, c=BACKDROP, alpha=0.28, linewidths=0)

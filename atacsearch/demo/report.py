@@ -242,7 +242,7 @@ def _timings(outcome: Outcome) -> str:
         '<section><h2 id="timings">Timings</h2>'
         f"<p>{page.seconds(outcome.seconds)} from start to report on {text(outcome.machine)}. Commands are "
         "as run, from the demo's folder; each can be run again by hand.</p>"
-        + page.table(("data", "stage", "command", "seconds"), rows)
+        + page.table(("data", "stage", "command", "seconds"), rows, kind="timings")
         + "</section>"
     )
 
