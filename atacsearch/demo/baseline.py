@@ -1,8 +1,9 @@
 """The baseline of the demo's label transfer: TF-IDF, truncated SVD, k nearest neighbours.
 
 In: a reference and a query matrix, cells x peaks, and the reference's labels. Out: one label a query cell.
-TF-IDF as in Signac's `RunTFIDF`, method 1 (Stuart et al. 2021, doi:10.1038/s41592-021-01282-5). Weighting,
-number of components and number of neighbours are the same whatever the data: nothing is tuned to a set.
+Latent semantic indexing as in Cusanovich et al. 2018 (doi:10.1016/j.cell.2018.06.052): IDF-weighted binary rows
+of unit length, the first component, which mostly tells how many peaks are open, left out. Weighting, number of
+components and number of neighbours are the same whatever the data: nothing is tuned to a set.
 """
 
 from __future__ import annotations
@@ -18,15 +19,13 @@ Labels = npt.NDArray[np.object_]
 
 @dataclass(frozen=True)
 class TfIdf:
-    """Term frequency x inverse document frequency of a binary cell x peak matrix.
+    """Inverse document frequency of the peaks of a binary cell x peak matrix, and rows weighted by it.
 
     Attributes:
         idf: [n_peaks] float64, log(1 + n_cells / (1 + cells with the peak open)), of the cells fitted on.
-        scale: factor before the logarithm.
     """
 
     idf: npt.NDArray[np.float64]
-    scale: float = 1e4
 
     @classmethod
     def fit(cls, matrix: Any) -> TfIdf:
@@ -35,14 +34,14 @@ class TfIdf:
         return cls(np.log1p(matrix.shape[0] / (1.0 + open_cells)))
 
     def transform(self, matrix: Any) -> Any:
-        """log(1 + scale x tf x idf) of `matrix`, CSR [n_cells, n_peaks] float32; an empty cell stays zero."""
+        """IDF of the open peaks of `matrix`, CSR [n_cells, n_peaks] float32 in rows of unit length; an empty
+        cell stays zero.
+        """
         import scipy.sparse as sp
+        from sklearn.preprocessing import normalize
 
         binary = sp.csr_matrix(matrix != 0, dtype=np.float32)
-        total = np.maximum(np.asarray(binary.sum(axis=1)).ravel(), 1.0)
-        weighted = (sp.diags(1.0 / total) @ binary @ sp.diags(self.idf)).tocsr()
-        weighted.data = np.log1p(weighted.data * self.scale).astype(np.float32)
-        return weighted
+        return normalize(binary @ sp.diags(self.idf.astype(np.float32)))
 
 
 def transfer(
@@ -63,7 +62,7 @@ def transfer(
         query: [n_query, n_peaks] scipy sparse.
         fit_on_query: fit TF-IDF and SVD on reference and query together (transductive: the query's cells, not
             its labels, are seen before they are labelled) and not on the reference alone.
-        components: number of SVD components, less where the data have fewer.
+        components: number of SVD components after the first, less where the data have fewer.
         k: number of neighbours, cosine distance, each with one vote.
         seed: of the randomised SVD.
 
@@ -76,8 +75,8 @@ def transfer(
 
     fitted_on = sp.vstack([reference, query]).tocsr() if fit_on_query else reference
     tfidf = TfIdf.fit(fitted_on)
-    components = min(components, min(fitted_on.shape) - 1)
+    components = min(components + 1, min(fitted_on.shape) - 1)
     svd = TruncatedSVD(components, random_state=seed).fit(tfidf.transform(fitted_on))
-    points, queries = (svd.transform(tfidf.transform(m)) for m in (reference, query))
+    points, queries = (svd.transform(tfidf.transform(m))[:, 1:] for m in (reference, query))
     knn = KNeighborsClassifier(min(k, len(labels)), metric="cosine").fit(points, labels.astype(str))
     return np.asarray(knn.predict(queries), dtype=object)
