@@ -192,7 +192,9 @@ def _program() -> str:
     if called.name != "atacsearch":
         return "atacsearch"
     found = shutil.which("atacsearch")
-    return "atacsearch" if found and os.path.samefile(found, called) else str(called)
+    if found and os.path.samefile(found, called):
+        return "atacsearch"
+    return min(str(called), os.path.relpath(called), key=len)
 
 
 def _say(text: str) -> None:
