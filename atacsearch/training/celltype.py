@@ -58,7 +58,7 @@ class CelltypeSettings:
     batch_size: int = 64
     min_steps: int = 16
     lr: float = 1e-3
-    table_lr: float = 1e-2
+    table_lr: float = 5e-2
     loss: str = "proxy"
     temperature: float = 0.2
     mixing: float = 1.0
@@ -166,9 +166,9 @@ class _Loop:
         self.settings, self.device = settings, device
         self.network = model.module.to(device)
         self.proxies = nn.Parameter(torch.zeros(len(classes), model.dim, device=device))
-        # Rare types are drawn more often than their share, by the square root of their size.
+        # Every type is drawn as often as every other, so that rare ones are not outvoted.
         counts = np.bincount(codes[train], minlength=len(classes))
-        odds = 1.0 / np.sqrt(counts[codes[train]])
+        odds = 1.0 / counts[codes[train]]
         self.odds = odds / odds.sum()
         self.steps = max(settings.min_steps, len(train) // settings.batch_size)
         self.optimiser = Optimiser(
