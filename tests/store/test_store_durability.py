@@ -250,8 +250,12 @@ from atacsearch.store import Index, snapshot, writer
 import atacsearch.store.lock, atacsearch.store.embedded, atacsearch.store.verify, qdrant_edge, duckdb, pyarrow.parquet
 
 if os.getuid() == 0:  # whom permissions do not stop
-    warm = Index.open(sys.argv[1]).snapshot()
-    warm.knn("cells", np.ones((2, DIM)), 3, "depth>1 and cell_type!=NK")
+    # Whatever is imported or read late is fetched now: the checkout may lie where only root may look.
+    with Index.open(sys.argv[1]) as index:
+        warm = index.snapshot()
+        for engine in ("qdrant", "scan", "auto"):
+            warm.knn("cells", np.ones((2, DIM)), 3, "depth>1 and cell_type!=NK", engine=engine)
+        warm.rows("cells", ["s#c1"], ["cell_type"]), warm.tokens("cells", ["s#c1"]), index.verify()
     os.setuid(65534)
 index = Index.open(sys.argv[1])
 snap = index.snapshot()
