@@ -2,7 +2,7 @@
 
 numba keeps compiled code beside the source or in the user's cache folder; where neither can be written it
 refuses to compile at all. Then a private folder under the temporary directory serves, else compilation
-without a cache.
+without a cache. Cached code is used while this file and all `*_kernel.py` beside it stay as they were.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,13 @@ def compiled(function: Callable[..., Any]) -> Any:
     """Compile a function at its first call, without the GIL and with numpy's integer rules."""
     options: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, **options)(function)
+        return _watching_all(numba.njit(cache=True, **options)(function))
     except RuntimeError:  # "cannot cache function: no locator available"
         folder = _private_cache()
         if folder is not None:
             _CONFIG.CACHE_DIR = str(folder)
             try:
-                return numba.njit(cache=True, **options)(function)
+                return _watching_all(numba.njit(cache=True, **options)(function))
             except RuntimeError:
                 _CONFIG.CACHE_DIR = ""
         return numba.njit(cache=False, **options)(function)
@@ -69,6 +70,25 @@ def _trailing_zeros(typingctx: Any, word: Any) -> Any:
 
 load_u64: Any = intrinsic(_load_u64)
 trailing_zeros: Any = intrinsic(_trailing_zeros)
+
+
+def _watching_all(dispatcher: Any) -> Any:
+    """Have the cache of a function notice changes in any compiled module.
+
+    numba looks at the function's own file alone, and would keep copies of what it calls in other files.
+    """
+    index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if index is not None and hasattr(index, "_source_stamp"):
+        index._source_stamp = (index._source_stamp, _stamps())
+    return dispatcher
+
+
+@cache
+def _stamps() -> tuple[tuple[str, float, int], ...]:
+    """Name, time and size of the modules that hold compiled code."""
+    here = Path(__file__)
+    found = [(path.name, path.stat()) for path in (here, *here.parent.glob("*_kernel.py")) if path.is_file()]
+    return tuple(sorted((name, seen.st_mtime, seen.st_size) for name, seen in found))
 
 
 def _private_cache() -> Path | None:

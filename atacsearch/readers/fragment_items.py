@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..genome.intervals import Intervals
 from ..genome.tokensets import TokenSets
-from . import fragment_kernel as kernel
+from . import table_kernel as kernel
 from .bed import read_bed
 from .bins import BinIndex, build_bins
 from .cells import cell_rule, choose_cells

@@ -1,8 +1,7 @@
 """The compiled pass over fragment lines: parse, find barcode and regions, count quality, in one loop.
 
-A `Tables` holds what one thread has seen (barcodes in an open-addressing hash table that compares all
-bytes, counters a barcode, chromosome names); `scan_lines` fills it and the pair buffers and returns early,
-with a code, where Python has to make room or to look a new chromosome name up.
+`scan_lines` fills a thread's `Tables` (`table_kernel`) and the pair buffers, and returns early, with a code,
+where Python has to make room or to look a new chromosome name up.
 """
 
 from __future__ import annotations
@@ -13,6 +12,27 @@ import numpy as np
 import numpy.typing as npt
 
 from .compiled import compiled, inlined, load_u64, trailing_zeros
+from .table_kernel import (
+    BLACKLISTED,
+    FRAGMENTS,
+    IN_UNIVERSE,
+    KEY_BYTES,
+    LOW_32,
+    MAX_BARCODE,
+    MIX_1,
+    MIX_2,
+    MONO,
+    PADDING,
+    SHORT,
+    TSS_WINDOW,
+    U0,
+    U1,
+    U32,
+    U48,
+    find_name,
+    hash_words,
+    low_bytes,
+)
 
 # why `scan_lines` returned
 DONE, NEW_CHROM, MORE_BARCODES, MORE_PAIRS = 0, 1, 2, 3
@@ -22,10 +42,6 @@ POS, CODE, LINES, HEADERS, N_BARCODES, ARENA_USED, N_PAIRS, AT_START, NAME_STOP,
     range(11)
 )
 STATE_SIZE = 11
-
-# columns of the counters a barcode
-FRAGMENTS, IN_UNIVERSE, SHORT, MONO, TSS_WINDOW, TSS_FLANK, BLACKLISTED = range(7)
-N_COUNTERS = 8
 
 REASONS = (
     "",
@@ -39,50 +55,13 @@ REASONS = (
 )
 N_REASONS = len(REASONS)
 
-KEY_BYTES = 24  # bytes of a barcode that lie in the hash table itself
-MAX_BARCODE = 65535
-PADDING = 32  # bytes that may be looked at past the end of a line or table
-
 _ONES = np.uint64(0x0101010101010101)
 _HIGHS = np.uint64(0x8080808080808080)
-_MIX_1 = np.uint64(0x9E3779B97F4A7C15)
-_MIX_2 = np.uint64(0xC2B2AE3D27D4EB4F)
-_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
-_LOW_32 = np.uint64(0xFFFFFFFF)
 _ZEROS = np.uint64(0x3030303030303030)  # eight "0"
 _ABOVE_NINE = np.uint64(0x7676767676767676)  # lifts bytes from 10 on above 127
 _NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
-_U0, _U1, _U7, _U8, _U16, _U32, _U48 = (np.uint64(x) for x in (0, 1, 7, 8, 16, 32, 48))
+_U8, _U16 = np.uint64(8), np.uint64(16)
 _MAX = 2**31 - 1
-
-
-class Tables(NamedTuple):
-    """What one thread has seen so far.
-
-    Attributes:
-        slots: [capacity, 4] uint64, capacity a power of two: (hash 16 | length 16 | id + 1 32), then the
-            first 24 bytes.
-        arena: uint8, the barcodes one after another.
-        barcode_at: [n + 1] int64 places in `arena`.
-        counters: [n, 8] uint32, columns `FRAGMENTS` … `BLACKLISTED`.
-        name_key: [n_names] uint64, chromosome names of up to 7 bytes as one word, else 0.
-        names: uint8, the chromosome names one after another.
-        name_at: [n_names + 1] int64 places in `names`.
-        name_code: [n_names] int64 code of the universe's chromosome, -1 where it has none.
-        name_lines: [n_names] int64 fragments on it.
-        name_end: [n_names] int64 largest end seen on it.
-    """
-
-    slots: npt.NDArray[np.uint64]
-    arena: npt.NDArray[np.uint8]
-    barcode_at: npt.NDArray[np.int64]
-    counters: npt.NDArray[np.uint32]
-    name_key: npt.NDArray[np.uint64]
-    names: npt.NDArray[np.uint8]
-    name_at: npt.NDArray[np.int64]
-    name_code: npt.NDArray[np.int64]
-    name_lines: npt.NDArray[np.int64]
-    name_end: npt.NDArray[np.int64]
 
 
 class Output(NamedTuple):
@@ -112,12 +91,6 @@ def _zero_bytes(word):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _low_bytes(word, n):  # type: ignore[no-untyped-def]
-    """The first n (0 to 8) bytes of a word, the others zero."""
-    return word if n >= 8 else word & ((_U1 << np.uint64(8 * n)) - _U1)
-
-
-@inlined
 def _n_digits(word):  # type: ignore[no-untyped-def]
     """Number of leading bytes (0 to 8) that were digits, of a word xored with `_ZEROS`."""
     return trailing_zeros(((word + _ABOVE_NINE) | word) & _HIGHS) >> 3
@@ -129,85 +102,7 @@ def _number(word, n):  # type: ignore[no-untyped-def]
     w = word << np.uint64(8 * (8 - n))
     w = (w * np.uint64(10) + (w >> _U8)) & np.uint64(0x00FF00FF00FF00FF)
     w = (w * np.uint64(100) + (w >> _U16)) & np.uint64(0x0000FFFF0000FFFF)
-    return np.int64((w * np.uint64(10000) + (w >> _U32)) & _LOW_32)
-
-
-@inlined
-def _hash(w0, w1, w2, length):  # type: ignore[no-untyped-def]
-    h = (w0 ^ (np.uint64(length) * _MIX_2)) * _MIX_1
-    h = ((h ^ (h >> _U32)) ^ w1) * _MIX_2
-    h = ((h ^ (h >> _U32)) ^ w2) * _MIX_1
-    h ^= h >> _U32
-    return h
-
-
-@compiled
-def _find_barcode(buffer, at, length, tables, n_barcodes, arena_used, insert):  # type: ignore[no-untyped-def]
-    """Id of a barcode; a new one gets the next id; -1 where it is new and `insert` is off."""
-    slots = tables.slots
-    w0 = _low_bytes(load_u64(buffer, at), length)
-    w1 = _low_bytes(load_u64(buffer, at + 8), length - 8) if length > 8 else _U0
-    w2 = _low_bytes(load_u64(buffer, at + 16), length - 16) if length > 16 else _U0
-    h = _hash(w0, w1, w2, length)
-    for i in range(KEY_BYTES, length, 8):
-        w = _low_bytes(load_u64(buffer, at + i), length - i)
-        h = _hash(h, w, _U0, length)
-    mask = np.uint64(len(slots) - 1)
-    tag = ((h >> _U48) << _U48) | (np.uint64(length) << _U32)
-    slot = np.int64(h & mask)
-    while True:
-        head = slots[slot, 0]
-        if head == _U0:
-            break
-        if (
-            (head & ~_LOW_32) == tag
-            and slots[slot, 1] == w0
-            and slots[slot, 2] == w1
-            and slots[slot, 3] == w2
-        ):
-            found = np.int64(head & _LOW_32) - 1
-            same = True
-            if length > KEY_BYTES:
-                place = tables.barcode_at[found]
-                for i in range(KEY_BYTES, length):
-                    if tables.arena[place + i] != buffer[at + i]:
-                        same = False
-                        break
-            if same:
-                return found
-        slot = np.int64(np.uint64(slot + 1) & mask)
-    if not insert:
-        return np.int64(-1)
-    slots[slot, 0] = tag | np.uint64(n_barcodes + 1)
-    slots[slot, 1] = w0
-    slots[slot, 2] = w1
-    slots[slot, 3] = w2
-    for i in range(length):
-        tables.arena[arena_used + i] = buffer[at + i]
-    tables.barcode_at[n_barcodes + 1] = arena_used + length
-    return np.int64(n_barcodes)
-
-
-@compiled
-def _find_name(buffer, at, length, tables):  # type: ignore[no-untyped-def]
-    """Place of a chromosome name in the tables, -1 where it is new."""
-    key = _low_bytes(load_u64(buffer, at), length) if length < 8 else _U0
-    for i in range(len(tables.name_key)):
-        if tables.name_key[i] != key:
-            continue
-        if length < 8:
-            return i
-        place = tables.name_at[i]
-        if tables.name_at[i + 1] - place != length:
-            continue
-        same = True
-        for j in range(length):
-            if tables.names[place + j] != buffer[at + j]:
-                same = False
-                break
-        if same:
-            return i
-    return -1
+    return np.int64((w * np.uint64(10000) + (w >> U32)) & LOW_32)
 
 
 @compiled
@@ -234,10 +129,10 @@ def _is_header(buffer, at, stop):  # type: ignore[no-untyped-def]
     if buffer[i] == 10:
         return True
     word = load_u64(buffer, at)
-    if _low_bytes(word, 5) == np.uint64(0x6B63617274):  # "track"
+    if low_bytes(word, 5) == np.uint64(0x6B63617274):  # "track"
         c = buffer[at + 5] if at + 5 < stop else np.uint8(10)
         return c == 32 or c == 9 or c == 10 or c == 13
-    if _low_bytes(word, 7) == np.uint64(0x72657377_6F7262):  # "browser"
+    if low_bytes(word, 7) == np.uint64(0x72657377_6F7262):  # "browser"
         c = buffer[at + 7] if at + 7 < stop else np.uint8(10)
         return c == 32 or c == 9 or c == 10 or c == 13
     return False
@@ -248,7 +143,7 @@ def _line_end(buffer, at):  # type: ignore[no-untyped-def]
     """Place after the next newline; there is one."""
     while True:
         zeros = _zero_bytes(load_u64(buffer, at) ^ _NEWLINES)
-        if zeros != _U0:
+        if zeros != U0:
             return at + (trailing_zeros(zeros) >> 3) + 1
         at += 8
 
@@ -310,7 +205,7 @@ def scan_lines(  # type: ignore[no-untyped-def]
     barcode_room = min(len(tables.barcode_at) - 1, len(tables.slots) // 2)
     code_out = DONE
     name = -1
-    name_key = _U0
+    name_key = U0
     name_length = -1
     code = np.int64(-1)
     while pos < stop:
@@ -319,9 +214,9 @@ def scan_lines(  # type: ignore[no-untyped-def]
         # chromosome: as on the line before, in most files
         word = load_u64(buffer, pos)
         zeros = _zero_bytes(word ^ delimiters)
-        short = zeros != _U0
+        short = zeros != U0
         length = trailing_zeros(zeros) >> 3 if short else 8
-        known = short and length == name_length and _low_bytes(word, length) == name_key
+        known = short and length == name_length and low_bytes(word, length) == name_key
         if known:
             pos += length + 1
         else:
@@ -392,7 +287,7 @@ def scan_lines(  # type: ignore[no-untyped-def]
             while True:
                 word = load_u64(buffer, pos)
                 zeros = _zero_bytes(word ^ delimiters) | _zero_bytes(word ^ _NEWLINES)
-                if zeros != _U0:
+                if zeros != U0:
                     pos += trailing_zeros(zeros) >> 3
                     break
                 pos += 8
@@ -429,7 +324,7 @@ def scan_lines(  # type: ignore[no-untyped-def]
         if not known:
             state[AT_START] = 0
             name_length = name_stop - line
-            name = _find_name(buffer, line, name_length, tables)
+            name = find_name(buffer, line, name_length, tables)
             if name < 0:
                 state[NAME_STOP] = name_stop
                 code_out = NEW_CHROM
@@ -443,26 +338,26 @@ def scan_lines(  # type: ignore[no-untyped-def]
             code_out = MORE_BARCODES
             pos = line
             break
-        w0 = _low_bytes(load_u64(buffer, barcode), length)
-        w1 = _low_bytes(load_u64(buffer, barcode + 8), length - 8) if length > 8 else _U0
-        w2 = _low_bytes(load_u64(buffer, barcode + 16), length - 16) if length > 16 else _U0
-        h = _hash(w0, w1, w2, length)
+        w0 = low_bytes(load_u64(buffer, barcode), length)
+        w1 = low_bytes(load_u64(buffer, barcode + 8), length - 8) if length > 8 else U0
+        w2 = low_bytes(load_u64(buffer, barcode + 16), length - 16) if length > 16 else U0
+        h = hash_words(w0, w1, w2, length)
         for i in range(KEY_BYTES, length, 8):
-            h = _hash(h, _low_bytes(load_u64(buffer, barcode + i), length - i), _U0, length)
-        tag = ((h >> _U48) << _U48) | (np.uint64(length) << _U32)
+            h = hash_words(h, low_bytes(load_u64(buffer, barcode + i), length - i), U0, length)
+        tag = ((h >> U48) << U48) | (np.uint64(length) << U32)
         slot = np.int64(h & slot_mask)
         who = np.int64(-1)
         while True:
             head = slots[slot, 0]
-            if head == _U0:
+            if head == U0:
                 break
             if (
-                (head & ~_LOW_32) == tag
+                (head & ~LOW_32) == tag
                 and slots[slot, 1] == w0
                 and slots[slot, 2] == w1
                 and slots[slot, 3] == w2
             ):
-                who = np.int64(head & _LOW_32) - 1
+                who = np.int64(head & LOW_32) - 1
                 for i in range(KEY_BYTES, length):
                     if arena[barcode_at[who] + i] != buffer[barcode + i]:
                         who = np.int64(-1)
@@ -540,14 +435,14 @@ def scan_lines(  # type: ignore[no-untyped-def]
         if has_blacklist and code >= 0 and _hits_any(blacklist, code, start, end):
             counters[who, BLACKLISTED] += np.uint32(1)
         # a sample that does not depend on the order of lines
-        picked = (np.uint64(start) * _MIX_1) ^ (np.uint64(end) * _MIX_2)
-        picked = (picked ^ (picked >> _U32)) * _MIX_1
-        if ((picked >> _U32) & sample_mask) == _U0:
+        picked = (np.uint64(start) * MIX_1) ^ (np.uint64(end) * MIX_2)
+        picked = (picked ^ (picked >> U32)) * MIX_1
+        if ((picked >> U32) & sample_mask) == U0:
             n = state[N_SAMPLE]
             if n == len(sample):
-                sample_mask = (sample_mask << _U1) | _U1
+                sample_mask = (sample_mask << U1) | U1
                 n = thin_sample(sample, n, sample_mask)
-            if ((picked >> _U32) & sample_mask) == _U0 and n < len(sample):
+            if ((picked >> U32) & sample_mask) == U0 and n < len(sample):
                 sample[n, 0] = name
                 sample[n, 1] = start
                 sample[n, 2] = end
@@ -569,54 +464,9 @@ def thin_sample(sample, n, mask):  # type: ignore[no-untyped-def]
     """Keep those of the first n rows whose hash has the bits of `mask` clear; returns how many."""
     kept = 0
     for i in range(n):
-        picked = (np.uint64(sample[i, 1]) * _MIX_1) ^ (np.uint64(sample[i, 2]) * _MIX_2)
-        picked = (picked ^ (picked >> _U32)) * _MIX_1
-        if ((picked >> _U32) & np.uint64(mask)) == _U0:
+        picked = (np.uint64(sample[i, 1]) * MIX_1) ^ (np.uint64(sample[i, 2]) * MIX_2)
+        picked = (picked ^ (picked >> U32)) * MIX_1
+        if ((picked >> U32) & np.uint64(mask)) == U0:
             sample[kept] = sample[i]
             kept += 1
     return kept
-
-
-@compiled
-def rebuild_slots(tables, n_barcodes):  # type: ignore[no-untyped-def]
-    """Enter all barcodes of the arena into fresh (zero) slots."""
-    for i in range(n_barcodes):
-        at = tables.barcode_at[i]
-        length = tables.barcode_at[i + 1] - at
-        arena = tables.arena
-        slots = tables.slots
-        w0 = _low_bytes(load_u64(arena, at), length)
-        w1 = _low_bytes(load_u64(arena, at + 8), length - 8) if length > 8 else _U0
-        w2 = _low_bytes(load_u64(arena, at + 16), length - 16) if length > 16 else _U0
-        h = _hash(w0, w1, w2, length)
-        for j in range(KEY_BYTES, length, 8):
-            w = _low_bytes(load_u64(arena, at + j), length - j)
-            h = _hash(h, w, _U0, length)
-        mask = np.uint64(len(slots) - 1)
-        slot = np.int64(h & mask)
-        while slots[slot, 0] != _U0:
-            slot = np.int64(np.uint64(slot + 1) & mask)
-        slots[slot, 0] = ((h >> _U48) << _U48) | (np.uint64(length) << _U32) | np.uint64(i + 1)
-        slots[slot, 1] = w0
-        slots[slot, 2] = w1
-        slots[slot, 3] = w2
-
-
-@compiled
-def merge_barcodes(other, n_other, tables, n_barcodes, arena_used, mapping):  # type: ignore[no-untyped-def]
-    """Enter another thread's barcodes and counters; `mapping[i]` becomes the id of its barcode i here.
-
-    Returns:
-        (number of barcodes, bytes of the arena in use); there must be room.
-    """
-    for i in range(n_other):
-        at = other.barcode_at[i]
-        length = other.barcode_at[i + 1] - at
-        who = _find_barcode(other.arena, at, length, tables, n_barcodes, arena_used, True)
-        if who == n_barcodes:
-            n_barcodes += 1
-            arena_used += length
-        mapping[i] = who
-        for c in range(N_COUNTERS):
-            tables.counters[who, c] += other.counters[i, c]
-    return n_barcodes, arena_used

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from . import fragment_kernel as kernel
+from . import table_kernel
 from .bins import BinIndex
 
 Pairs = tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]
@@ -83,11 +84,11 @@ class Worker:
         self.names: list[bytes] = []
         self.state = np.zeros(kernel.STATE_SIZE, np.int64)
         n = 1 << 12
-        self.tables = kernel.Tables(
+        self.tables = table_kernel.Tables(
             np.zeros((2 * n, 4), np.uint64),
-            np.zeros(32 * n + kernel.PADDING, np.uint8),
+            np.zeros(32 * n + table_kernel.PADDING, np.uint8),
             np.zeros(n + 1, np.int64),
-            np.zeros((n, kernel.N_COUNTERS), np.uint32),
+            np.zeros((n, table_kernel.N_COUNTERS), np.uint32),
             *_name_tables([], [], np.zeros((0, 2), np.int64)),
         )
         self.sample = np.zeros((SAMPLE_SIZE, 3), np.int32)
@@ -103,13 +104,13 @@ class Worker:
         piece = Piece(worker, 0, 0, np.zeros(kernel.N_REASONS, np.int64), {}, 0, [])
         self.state[kernel.AT_START] = at_start
         # the compiled pass looks past the end of a line: the last lines go through a padded copy
-        cut = data.rfind(b"\n", start, min(stop, len(data) - kernel.PADDING)) + 1
+        cut = data.rfind(b"\n", start, min(stop, len(data) - table_kernel.PADDING)) + 1
         if cut > start:
             self._scan(data, start, cut, piece)
         else:
             cut = start
         if stop > cut:
-            self._scan(data[cut:stop] + bytes(kernel.PADDING), 0, stop - cut, piece)
+            self._scan(data[cut:stop] + bytes(table_kernel.PADDING), 0, stop - cut, piece)
         piece.n_fragments = piece.n_lines - piece.n_headers - int(piece.bad.sum())
         return piece
 
@@ -167,20 +168,20 @@ class Worker:
         codes = [*t.name_code.tolist(), self.settings.names.code(name)]
         seen = np.zeros((len(codes), 2), np.int64)
         seen[:-1, 0], seen[:-1, 1] = t.name_lines, t.name_end
-        self.tables = kernel.Tables(*t[:4], *_name_tables(self.names, codes, seen))
+        self.tables = table_kernel.Tables(*t[:4], *_name_tables(self.names, codes, seen))
 
     def _grow(self, n_barcodes: int, n_bytes: int) -> None:
         """Make room for at least so many barcodes and bytes of them."""
         t = self.tables
         room = len(t.barcode_at) - 1
-        if n_bytes + kernel.PADDING > len(t.arena):
-            t = t._replace(arena=_longer(t.arena, max(n_bytes + kernel.PADDING, 2 * len(t.arena))))
+        if n_bytes + table_kernel.PADDING > len(t.arena):
+            t = t._replace(arena=_longer(t.arena, max(n_bytes + table_kernel.PADDING, 2 * len(t.arena))))
         if n_barcodes > room:
             while room < n_barcodes:
                 room *= 2
             t = t._replace(barcode_at=_longer(t.barcode_at, room + 1), counters=_longer(t.counters, room))
             t = t._replace(slots=np.zeros((2 * room, 4), np.uint64))
-            kernel.rebuild_slots(t, int(self.state[kernel.N_BARCODES]))
+            table_kernel.rebuild_slots(t, int(self.state[kernel.N_BARCODES]))
         self.tables = t
 
     def _enter(self, barcodes: list[bytes]) -> None:
@@ -190,7 +191,7 @@ class Worker:
         self._grow(n, used)
         self.tables.arena[:used] = arena[:used]
         self.tables.barcode_at[: n + 1] = places
-        kernel.rebuild_slots(self.tables, n)
+        table_kernel.rebuild_slots(self.tables, n)
         self.state[kernel.N_BARCODES], self.state[kernel.ARENA_USED] = n, used
 
     def absorb(self, other: Worker) -> npt.NDArray[np.int32]:
@@ -200,7 +201,7 @@ class Worker:
             int(state[kernel.N_BARCODES]) + n, int(state[kernel.ARENA_USED] + other.state[kernel.ARENA_USED])
         )
         mapping = np.zeros(n, np.int32)
-        state[kernel.N_BARCODES], state[kernel.ARENA_USED] = kernel.merge_barcodes(
+        state[kernel.N_BARCODES], state[kernel.ARENA_USED] = table_kernel.merge_barcodes(
             other.tables,
             n,
             self.tables,
@@ -222,7 +223,7 @@ def packed(texts: list[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.in
     """The texts one after another (then `PADDING` zeros), and where each begins."""
     places = np.zeros(len(texts) + 1, np.int64)
     np.cumsum([len(t) for t in texts], out=places[1:])
-    return np.frombuffer(b"".join(texts) + bytes(kernel.PADDING), np.uint8).copy(), places
+    return np.frombuffer(b"".join(texts) + bytes(table_kernel.PADDING), np.uint8).copy(), places
 
 
 def _longer(array: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:

@@ -38,7 +38,7 @@ class Scan:
 
     Attributes:
         barcodes: [n] the barcodes, in no stated order.
-        counters: [n, 8] uint32 quality counters, columns of `fragment_kernel`.
+        counters: [n, 8] uint32 quality counters, columns of `table_kernel`.
         blocks: (barcode code [n], token [n], barcode row of each code) in file order.
         chroms: chromosome name in the file -> (fragments, largest end).
         sample: some of the fragments, picked by a hash, in no stated order.

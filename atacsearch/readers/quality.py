@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..genome.intervals import Intervals
-from . import fragment_kernel as kernel
+from . import table_kernel as kernel
 from .bed import read_bed
 from .report import ReadReport
 

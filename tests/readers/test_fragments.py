@@ -1,4 +1,7 @@
 import itertools
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -247,6 +250,28 @@ def test_works_where_no_cache_can_be_written(monkeypatch):
     monkeypatch.setattr(compiled.numba, "njit", njit)
     assert compiled.compiled(abs)(-3) == 3
     assert calls[-1] is False
+
+
+def test_a_change_in_one_compiled_module_renews_the_others(tmp_path):
+    from atacsearch.readers import compiled
+
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    shutil.copy(compiled.__file__, package / "compiled.py")
+    caller = "from .compiled import compiled\nfrom .a_kernel import one\n@compiled\ndef two(x):\n    return one(x)\n"
+    (package / "b_kernel.py").write_text(caller)
+    ask = "from package.b_kernel import two; print(two(3), sum(two.stats.cache_hits.values()))"
+    answers = []
+    for change in ("x + 1", None, "x + 20"):
+        if change:
+            source = f"from .compiled import inlined\n@inlined\ndef one(x):\n    return {change}\n"
+            (package / "a_kernel.py").write_text(source)
+        run = subprocess.run(
+            [sys.executable, "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        answers.append(run.stdout.split())
+    assert answers == [["4", "0"], ["4", "1"], ["23", "0"]]
 
 
 def test_threads_do_not_outnumber_the_machine(tmp_path, monkeypatch):
