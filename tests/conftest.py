@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def data_dir():
-    """The folder of real data (`ATACSEARCH_DATA`, default `shared/data` beside the checkout); skips where it is absent."""
+    """The folder of real data: `ATACSEARCH_DATA`, else `shared/data` beside the checkout; skips without it."""
     named = os.environ.get("ATACSEARCH_DATA")
     folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
     if not (folder / "annotation").is_dir():
