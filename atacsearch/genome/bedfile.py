@@ -67,7 +67,17 @@ def write_bed(path: str | Path, intervals: Intervals) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name beside it, then rename: a reader never sees half of it."""
+    """Write a file under a temporary name beside it, then rename: a reader never sees half of it.
+
+    A pipe or device is written as it is, since it must not be replaced by a file; so is what a link points to.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as out:

@@ -134,6 +134,8 @@ class Universe:
         """Write BED (gzip where the name ends in `.gz`) and a side file `PATH.json` with the genome."""
         path = Path(path)
         write_bed(path, self.intervals)
+        if not path.is_file():  # a pipe or device has no side file
+            return path
         side = {
             "format": "atacsearch universe 1",
             "genome": self.genome,

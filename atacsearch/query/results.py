@@ -47,7 +47,8 @@ def _write_file(table: Any, format: str, path: Path) -> None:
     if format == "parquet":
         import pyarrow.parquet as pq
 
-        pq.write_table(table, path, compression="zstd")
+        with path.open("wb") as handle:  # given a path, a failed write would remove what is there
+            pq.write_table(table, handle, compression="zstd")
     else:
         with path.open("w", encoding="utf-8") as handle:
             _write_text(table, format, handle)

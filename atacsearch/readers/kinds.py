@@ -44,7 +44,10 @@ def detect_kind(path: str | Path) -> SourceKind:
         return "h5mu"
     if suffix in (".h5", ".hdf5"):
         return _hdf5_kind(path)
-    lines = _data_lines(read_head(path, ACCEPTED))
+    head = read_head(path, ACCEPTED)
+    if b"\r" in head.rstrip(b"\r") and b"\n" not in head:
+        raise InputError(f"{path}: lines end in carriage returns alone; convert it with: tr '\\r' '\\n'")
+    lines = _data_lines(head)
     if not lines:
         return "fragments" if "fragment" in path.name.lower() else "bed"
     if has_file_column(lines[0].decode("utf-8", "replace")):

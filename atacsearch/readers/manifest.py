@@ -143,5 +143,8 @@ def _delimiter(line: str) -> str:
 
 
 def _split(line: str) -> list[str]:
-    rows = list(csv.reader([line.lstrip("\ufeff")], delimiter=_delimiter(line)))
+    try:
+        rows = list(csv.reader([line.lstrip("\ufeff")], delimiter=_delimiter(line)))
+    except csv.Error:  # carriage returns alone, or no text at all: no header of a manifest
+        return []
     return [field.strip() for field in rows[0]] if rows else []

@@ -77,7 +77,7 @@ def sets_of_cells(
         what: what messages call the matrix.
 
     Raises:
-        InputError: a value is negative or NaN.
+        InputError: a value is negative, NaN or infinite.
     """
     from .csr import rows_to_sets
 
@@ -104,15 +104,15 @@ def check_values(values: npt.NDArray[Any], report: ReadReport, what: str) -> Non
     """Refuse what cannot be counts; note fractions.
 
     Raises:
-        InputError: a value is negative or NaN: zero does not mean closed in such a matrix.
+        InputError: a value is negative, NaN or infinite: zero does not mean closed in such a matrix.
     """
     if not len(values) or values.dtype.kind in "bu":
         return
     if values.dtype.kind not in "if":
         raise InputError(f"{report.source}: {what} holds {values.dtype}; expected counts")
-    low = values.min()
-    if np.isnan(low) or low < 0:
-        found = "NaN" if np.isnan(low) else f"negative values ({low:g})"
+    low, high = values.min(), values.max()
+    if np.isnan(low) or low < 0 or np.isinf(high):
+        found = "NaN" if np.isnan(low) else f"negative values ({low:g})" if low < 0 else "infinite values"
         raise InputError(
             f"{report.source}: {what} holds {found}, as scaled or imputed matrices do; expected counts, "
             "where 0 is closed: "

@@ -154,6 +154,8 @@ def full_disk(index: Path, doing: str) -> InputError:
 
 def not_writable(index: Path, reason: str) -> InputError:
     """The error for a folder that may be read only."""
+    if not index.exists():
+        return InputError(f"cannot make the index {index} ({reason}); name a folder that you may write to")
     return InputError(
         f"cannot write to the index {index} ({reason}); searching it works, adding needs write permission: "
         "copy the folder or change its permissions"

@@ -57,6 +57,10 @@ class Training:
         if all(value is None for value in out):
             known = sorted({c for items in self.items for c in items.labels.column_names})
             source = self.items[0].source
+            if column in known:
+                raise InputError(
+                    f"{source}: the label column '{column}' holds no value; fill it, or name another"
+                )
             raise InputError(f"{source}: no label column '{column}'; columns: {', '.join(known) or 'none'}")
         return out
 

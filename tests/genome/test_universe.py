@@ -1,6 +1,7 @@
 """Universe: loading, digests, overlap and tokens, against comparing every pair."""
 
 import gzip
+import os
 
 import numpy as np
 import pytest
@@ -200,3 +201,20 @@ def test_a_side_file_of_other_regions_is_refused(tmp_path):
 def test_constructor_refuses_regions_without_a_base():
     with pytest.raises(InputError, match=r"region 2 \(chr1:9-9\)"):
         Universe(make([("chr1", 1, 5), ("chr1", 9, 9)]))
+
+
+def test_save_keeps_links_and_pipes(tmp_path):
+    universe = Universe(Intervals.from_columns(["chr1"], [10], [20]), genome="hg38")
+    link = tmp_path / "link.bed"
+    link.symlink_to("target.bed")
+    universe.save(link)
+    assert link.is_symlink()
+    assert (tmp_path / "target.bed").read_text() == "chr1\t10\t20\n"
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    universe.save(pipe)
+    assert os.read(reader, 100) == b"chr1\t10\t20\n"
+    os.close(reader)
+    assert pipe.is_fifo()
+    assert not (tmp_path / "pipe.json").exists()

@@ -187,3 +187,10 @@ def test_forebrain_like_matrices_of_the_shared_data(data_dir):
         assert items.genome == genome
         assert int(items.sets.lengths.sum()) == int(weights.sum())
         assert np.all(np.diff(items.sets[0].astype(np.int64)) > 0)
+
+
+@pytest.mark.parametrize("data", [b"chr1\t10\t20\rchr1\t30\t40\r", bytes(range(256)) * 20])
+def test_no_text_lines_give_one_clear_error(tmp_path, data):
+    (tmp_path / "a.bed").write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.bed"):
+        read_items(tmp_path / "a.bed", UNIVERSE)

@@ -109,7 +109,9 @@ def test_labels_keep_their_kind_and_empty_is_null(tmp_path):
     assert items.ids[0] == "S#cell0"
 
 
-@pytest.mark.parametrize(("bad", "said"), [(-1.0, "negative values"), (np.nan, "NaN")])
+@pytest.mark.parametrize(
+    ("bad", "said"), [(-1.0, "negative values"), (np.nan, "NaN"), (np.inf, "infinite values")]
+)
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix, sp.csc_matrix])
 def test_scaled_values_are_refused(tmp_path, bad, said, form):
     dense = counts().astype(np.float32)

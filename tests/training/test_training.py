@@ -22,6 +22,7 @@ from atacsearch.training.losses import replace_tokens, triplet_loss
 from atacsearch.training.pretrain import PretrainSettings, pretrain
 from atacsearch.training.state import STATE, read_log
 from atacsearch.training.warmstart import warm_start
+from atacsearch.training.workflow import celltype_files
 
 V = 200
 
@@ -227,3 +228,14 @@ def test_hold_out_takes_a_whole_group_where_it_can() -> None:
     train, held, how = hold_out(few, None, 0.1, 0)
     assert len(held) == 1
     assert set(few[train].tolist()) == {0, 1}
+
+
+def test_a_label_column_without_values_is_told_from_an_absent_one(tmp_path: Path) -> None:
+    (tmp_path / "a.bed").write_text("chr1\t1000\t1500\n")
+    (tmp_path / "b.bed").write_text("chr1\t1200\t1700\n")
+    manifest = tmp_path / "m.tsv"
+    manifest.write_text("file\tassay\na.bed\t\nb.bed\t\n")
+    with pytest.raises(InputError, match="the label column 'assay' holds no value"):
+        celltype_files([manifest], "assay", tmp_path / "m")
+    with pytest.raises(InputError, match="no label column 'target'; columns: "):
+        celltype_files([manifest], "target", tmp_path / "m")
