@@ -18,6 +18,7 @@ from ..errors import DigestError, InputError
 from ..genome.tokensets import TokenSets
 from ..model.atacformer import Packing
 from ..model.checkpoint import Model
+from ..model.device import choose_device
 
 # Tokens that go through the network at once: enough for the matrix products to run at full speed, few enough
 # for the activations of one batch to stay in cache (CPU) or far below the memory of a small GPU.
@@ -178,17 +179,6 @@ class Encoder:
 def _ids(sets: TokenSets, chunk: Chunk) -> npt.NDArray[np.uint32]:
     tokens = sets[chunk.row]
     return tokens if chunk.places is None else tokens[chunk.places]
-
-
-def choose_device(device: str) -> torch.device:
-    """The torch device behind `auto`, `cpu`, `cuda` or `cuda:N`. Raises `InputError` where it is not there."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.partition(":")[0] not in BATCH_TOKENS:
-        raise InputError(f"device '{device}' is not one of auto, cpu, cuda, cuda:N")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"device '{device}' asked for, but torch sees no CUDA GPU; use --device cpu")
-    return torch.device(device)
 
 
 def _choose_dtype(dtype: str | None, device: torch.device) -> torch.dtype:

@@ -17,11 +17,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ..encode.encoder import choose_device
 from ..errors import InputError
 from ..genome.tokensets import TokenSets
 from ..model.atacformer import pool
 from ..model.checkpoint import Model
+from ..model.device import choose_device
 from .batches import Batch, mix, subsample
 from .holdout import hold_out
 from .losses import cosine_proxy_loss, triplet_loss

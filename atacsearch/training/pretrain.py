@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ..encode.encoder import choose_device
 from ..errors import InputError
 from ..genome.tokensets import TokenSets
 from ..model.checkpoint import Model
+from ..model.device import choose_device
 from .batches import epoch_order, subsample
 from .losses import replace_tokens
 from .optimise import Optimiser
