@@ -6,8 +6,9 @@ than the model's context are split into disjoint chunks that cover every token, 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,31 +17,31 @@ from torch import Tensor
 
 from ..errors import DigestError, InputError
 from ..genome.tokensets import TokenSets
-from ..model.atacformer import Packing
+from ..model.atacformer import Atacformer, Packing, SelfAttention
+from ..model.attention import HEAD_MULTIPLE, How, has_varlen
 from ..model.checkpoint import Model
-from ..model.device import choose_device
+from ..model.device import choose_device, choose_dtype, has_fast_bfloat16
+from .packs import Pack, packs_of
+from .threads import in_order
 
-# Tokens that go through the network at once: enough for the matrix products to run at full speed, few enough
-# for the activations of one batch to stay in cache (CPU) or far below the memory of a small GPU.
-BATCH_TOKENS = {"cpu": 8_192, "cuda": 262_144}
+# Tokens that go through the network at once. CPU: few enough for activations to be written to memory that the
+# process already has (blocks over 32 MB are given back to the system and cost a page fault for every 4 kB), and
+# for a thousand cells to keep every core busy. CUDA: enough for kernels to outlast their launch.
+PACK_TOKENS = {"cpu": 2_048, "cuda": 262_144}
 
-
-@dataclass(frozen=True)
-class Chunk:
-    """A piece of one set that fits the context: `tokens` are the set's ids at `places`."""
-
-    row: int
-    places: npt.NDArray[np.int64] | None  # None: the whole set
-    length: int
+R = TypeVar("R")
+# Contextual vectors [T, d] of a pack, how they fall into pieces, and the token ids [T]: to what is kept of them.
+Finish = Callable[[Tensor, Packing, Tensor], R]
 
 
 class Encoder:
     """Encodes token sets with one model on one device.
 
     Args:
-        model: a loaded checkpoint.
+        model: a loaded checkpoint. On the CPU in float32 its network is used as it is; else a copy is.
         device: `auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:N`.
-        dtype: `float32` or `bfloat16`; by default bfloat16 on CUDA and float32 on the CPU.
+        dtype: `auto` (bfloat16 on CUDA, float32 on the CPU), `float32` or `bfloat16`.
+        attention: another way of attention than the device's own, for checks (`atacsearch.model.attention`).
 
     Example:
         >>> import atacsearch as ats                                          # doctest: +SKIP
@@ -48,11 +49,14 @@ class Encoder:
         >>> vectors = encoder.encode(universe.tokenize("peaks.bed"))          # doctest: +SKIP
     """
 
-    def __init__(self, model: Model, device: str = "auto", dtype: str | None = None) -> None:
+    def __init__(
+        self, model: Model, device: str = "auto", dtype: str | None = "auto", attention: How | None = None
+    ) -> None:
         self.model = model
         self.device = choose_device(device)
-        self.dtype = _choose_dtype(dtype, self.device)
-        self.network = model.module.atacformer.to(self.device).eval()
+        self.dtype = choose_dtype(dtype, self.device)
+        self.how = attention or _way(self.device, self.dtype)
+        self.network = _prepared(model.module.atacformer, self.device, self.dtype, self.how)
         weights = model.pool_weights
         self.pool_weights = None if weights is None else weights.to(self.device)
         self.context = model.config.max_position_embeddings
@@ -64,8 +68,12 @@ class Encoder:
 
     def describe(self) -> str:
         """One line that says where and how this encoder computes."""
-        threads = f", {torch.get_num_threads()} threads" if self.device.type == "cpu" else ""
-        return f"{self.device} {str(self.dtype).removeprefix('torch.')}{threads}"
+        words = [f"{self.device} {str(self.dtype).removeprefix('torch.')}"]
+        if self.device.type == "cpu":
+            if self.dtype == torch.bfloat16 and not has_fast_bfloat16():
+                words.append("slower than float32 on this processor")
+            words.append(f"{torch.get_num_threads()} threads")
+        return ", ".join(words)
 
     def encode(
         self, sets: TokenSets, progress: Callable[[int], None] | None = None
@@ -74,7 +82,7 @@ class Encoder:
 
         Args:
             sets: token sets over this model's universe.
-            progress: called with the number of tokens done since the last call.
+            progress: called with the number of tokens done since the last call (on a GPU: handed to it).
 
         Returns:
             [n_sets, d] float32; the zero vector for an empty set.
@@ -83,19 +91,21 @@ class Encoder:
             DigestError: the sets were made with another universe.
             InputError: a token id lies outside the vocabulary.
         """
-        sums = np.zeros((len(sets), self.dim), np.float64)
-        mass = np.zeros(len(sets), np.float64)
-        for chunks, vectors, tokens in self._batches(sets):
-            weights = self._weights(tokens)
-            lengths = torch.tensor([c.length for c in chunks], device=self.device)
-            weighted = torch.segment_reduce(vectors.float() * weights[:, None], "sum", lengths=lengths)
-            rows = [c.row for c in chunks]  # a long set has several chunks
-            np.add.at(sums, rows, weighted.cpu().numpy())
-            np.add.at(mass, rows, torch.segment_reduce(weights, "sum", lengths=lengths).cpu().numpy())
+        rows: list[npt.NDArray[np.int64]] = []
+        parts: list[Tensor] = []
+        for pack, part in self._each(sets, self._pooled):
+            rows.append(pack.row)
+            parts.append(part)
             if progress is not None:
-                progress(len(tokens))
-        pooled = sums / np.where(mass > 0, mass, 1.0)[:, None]
-        return pooled.astype(np.float32)
+                progress(len(pack.tokens))
+        found = np.zeros((len(sets), self.dim + 1), np.float64)  # the last column is the mass
+        if parts:
+            # Sums stay on the device until all are there: one copy and, on a GPU, the only wait.
+            np.add.at(
+                found, np.concatenate(rows), torch.cat(parts).cpu().numpy()
+            )  # a long set has several pieces
+        mass = found[:, -1:]
+        return (found[:, :-1] / np.where(mass > 0, mass, 1.0)).astype(np.float32)
 
     def encode_regions(
         self, sets: TokenSets, progress: Callable[[int], None] | None = None
@@ -106,61 +116,54 @@ class Encoder:
             A list of [n_tokens, d] float32, one array a set.
         """
         out = [np.zeros((int(n), self.dim), np.float32) for n in sets.lengths]
-        for chunks, vectors, _ in self._batches(sets):
-            values = vectors.float().cpu().numpy()
-            first = 0
-            for chunk in chunks:
-                rows = slice(None) if chunk.places is None else chunk.places
-                out[chunk.row][rows] = values[first : first + chunk.length]
-                first += chunk.length
+        for pack, found in self._each(sets, lambda vectors, packing, tokens: vectors.float()):
+            values = found.cpu().numpy()
+            ends = np.cumsum(pack.lengths)
+            for i, (row, end) in enumerate(zip(pack.row, ends, strict=True)):
+                out[row][pack.places(i)] = values[end - pack.lengths[i] : end]
             if progress is not None:
-                progress(first)
+                progress(len(pack.tokens))
         return out
 
-    def _weights(self, tokens: Tensor) -> Tensor:
-        """[T] weight of each token in its set's vector; ones where the model pools by the plain mean."""
+    def _pooled(self, vectors: Tensor, packing: Packing, tokens: Tensor) -> Tensor:
+        """[n, d + 1] float32: weighted sum of each piece's token vectors, and the sum of the weights."""
         if self.pool_weights is None:
-            return torch.ones(len(tokens), device=self.device)
-        return self.pool_weights[tokens]
+            weights = torch.ones(len(tokens), 1, device=vectors.device)
+            weighted = vectors.float()
+        else:
+            weights = self.pool_weights.index_select(0, tokens)[:, None]
+            weighted = vectors.float() * weights
+        return torch.cat([packing.sums(weighted), packing.sums(weights)], 1)
 
-    def _batches(self, sets: TokenSets) -> Iterator[tuple[list[Chunk], Tensor, Tensor]]:
-        """Run the network over all chunks, neighbours in length together.
+    def _each(self, sets: TokenSets, finish: Finish[R]) -> Iterator[tuple[Pack, R]]:
+        """Run the network over all packs.
 
-        Yields:
-            The batch's chunks, their contextual vectors [T, d] and their token ids [T].
+        On the CPU as many packs at once as torch has threads; on a GPU one after another, without ever waiting
+        for it, so that the next pack is made and copied while this one is computed.
         """
         self._check(sets)
-        chunks = sorted(self._chunks(sets), key=lambda c: c.length)
-        limit = BATCH_TOKENS[self.device.type]
-        batch: list[Chunk] = []
-        size = 0
-        for chunk in [*chunks, None]:
-            if batch and (chunk is None or size + chunk.length > limit):
-                ids = np.concatenate([_ids(sets, c) for c in batch])
-                tokens = torch.from_numpy(ids.astype(np.int64)).to(self.device)
-                packing = Packing.from_lengths([c.length for c in batch], padded=self.device.type == "cuda")
-                with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, self._mixed):
-                    vectors = self.network(tokens, packing)
-                yield batch, vectors, tokens
-                batch, size = [], 0
-            if chunk is not None:
-                batch.append(chunk)
-                size += chunk.length
 
-    @property
-    def _mixed(self) -> bool:
-        return self.dtype != torch.float32
+        def work(pack: Pack) -> tuple[Pack, R]:
+            with torch.inference_mode():  # counts for one thread, so it is entered in each
+                tokens, packing = self.packed(pack)
+                return pack, finish(self.network(tokens, packing), packing, tokens)
 
-    def _chunks(self, sets: TokenSets) -> Iterator[Chunk]:
-        """Pieces of each set. A long set is dealt out in turn, so that every piece spans the whole genome."""
-        for row, n in enumerate(sets.lengths.tolist()):
-            pieces = -(-n // self.context)
-            if pieces == 1:
-                yield Chunk(row, None, n)
-            else:
-                for piece in range(pieces):
-                    places = np.arange(piece, n, pieces)
-                    yield Chunk(row, places, len(places))
+        packs = packs_of(sets, self.context, PACK_TOKENS[self.device.type])
+        return in_order(work, packs) if self.device.type == "cpu" else map(work, packs)
+
+    def packed(self, pack: Pack) -> tuple[Tensor, Packing]:
+        """A pack's token ids [T] int32 and packing, on the device."""
+        lengths = pack.lengths.tolist()
+        tokens = self._sent(pack.tokens)
+        if self.how == "runs":
+            return tokens, Packing.from_lengths(lengths)
+        offsets = np.concatenate([[0], np.cumsum(pack.lengths)]).astype(np.int32)
+        return tokens, Packing.from_lengths(lengths, self.how, self._sent(offsets))
+
+    def _sent(self, values: npt.NDArray[np.int32]) -> Tensor:
+        """`values` on the device. From pinned memory, since a copy from any other waits for the GPU."""
+        made = torch.from_numpy(values)
+        return made.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else made
 
     def _check(self, sets: TokenSets) -> None:
         digest = sets.universe_digest
@@ -176,15 +179,21 @@ class Encoder:
             )
 
 
-def _ids(sets: TokenSets, chunk: Chunk) -> npt.NDArray[np.uint32]:
-    tokens = sets[chunk.row]
-    return tokens if chunk.places is None else tokens[chunk.places]
+def _way(device: torch.device, dtype: torch.dtype) -> How:
+    """The fastest way of attention there."""
+    if device.type == "cpu":
+        return "runs"
+    return "varlen" if has_varlen(device, dtype) else "padded"
 
 
-def _choose_dtype(dtype: str | None, device: torch.device) -> torch.dtype:
-    names = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    if dtype is None:
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    if dtype not in names:
-        raise InputError(f"dtype '{dtype}' is not one of {', '.join(names)}")
-    return names[dtype]
+def _prepared(network: Atacformer, device: torch.device, dtype: torch.dtype, how: How) -> Atacformer:
+    """The network in eval mode where and how it computes; itself if nothing changes, else a copy."""
+    parameter = next(network.parameters())
+    if (parameter.device, parameter.dtype) == (device, dtype) and how == "runs":
+        return network.eval()
+    made = copy.deepcopy(network).eval()
+    if how == "varlen":
+        for module in made.modules():
+            if isinstance(module, SelfAttention):
+                module.widen_heads(HEAD_MULTIPLE)
+    return made.to(device, dtype)

@@ -8,51 +8,16 @@ Parameter names are those of the published checkpoints.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .attention import Packing, attend
 from .config import AtacformerConfig
 
+__all__ = ["Atacformer", "Packing", "pool"]
+
 LAYER_NORM_EPS = 1e-5  # torch's default, which the published encoder layers use
-
-
-@dataclass(frozen=True)
-class Packing:
-    """How the packed tokens fall into sets: runs of neighbouring sets that have the same length.
-
-    Equal lengths let attention run as one batched call; sets sorted by length make long runs.
-
-    Attributes:
-        runs: (number of sets, length of each) of every run.
-        padded: let attention pad all sets to the longest and mask, one call for the whole batch. Right for a
-            GPU and sets of similar length; on a CPU a call per run costs less than the padding.
-    """
-
-    runs: tuple[tuple[int, int], ...]
-    padded: bool = False
-
-    @classmethod
-    def from_lengths(cls, lengths: list[int], padded: bool = False) -> Packing:
-        """Runs of equal neighbours in `lengths`."""
-        runs: list[tuple[int, int]] = []
-        for length in lengths:
-            if runs and runs[-1][1] == length:
-                runs[-1] = (runs[-1][0] + 1, length)
-            else:
-                runs.append((1, length))
-        return cls(tuple(runs), padded)
-
-    def split(self, packed: Tensor) -> tuple[Tensor, ...]:
-        """The rows of each run. One split, not a slice a run: the gradient of a slice is as long as the whole."""
-        return packed.split([count * length for count, length in self.runs])
-
-    @property
-    def lengths(self) -> list[int]:
-        """Length of each set, in order."""
-        return [length for count, length in self.runs for _ in range(count)]
 
 
 class SelfAttention(nn.Module):
@@ -69,31 +34,31 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
         """[T, d] packed vectors to [T, d], mixed within each set."""
         qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)  # [T, 3d]
-        mixed = self._padded(qkv, packing) if packing.padded else self._by_runs(qkv, packing)
-        return self.out_proj(mixed)  # [T, d]
+        return self.out_proj(attend(qkv, self.n_heads, packing))  # [T, d]
 
-    def _by_runs(self, qkv: Tensor, packing: Packing) -> Tensor:
-        """One attention call for each run of equal lengths."""
-        d = qkv.shape[1] // 3
-        out: list[Tensor] = []
-        for (count, length), rows in zip(packing.runs, packing.split(qkv), strict=True):
-            rows = rows.view(count, length, 3, self.n_heads, d // self.n_heads)
-            q, k, v = rows.permute(2, 0, 3, 1, 4)  # each [count, heads, length, d/heads]
-            mixed = F.scaled_dot_product_attention(q, k, v)
-            out.append(mixed.transpose(1, 2).reshape(count * length, d))
-        return out[0] if len(out) == 1 else torch.cat(out)  # [T, d]
+    @torch.no_grad()
+    def widen_heads(self, multiple: int) -> None:
+        """Make the head size a multiple of `multiple`, which some kernels want, without changing any result.
 
-    def _padded(self, qkv: Tensor, packing: Packing) -> Tensor:
-        """One attention call for all sets, padded to the longest, padding masked out."""
-        d = qkv.shape[1] // 3
-        lengths = torch.tensor(packing.lengths, device=qkv.device)
-        real = torch.arange(int(lengths.max()), device=qkv.device) < lengths[:, None]  # [n_sets, longest]
-        rows = qkv.new_zeros(*real.shape, 3 * d)
-        rows[real] = qkv
-        q, k, v = rows.view(*real.shape, 3, self.n_heads, d // self.n_heads).permute(2, 0, 3, 1, 4)
-        mask = real[:, None, None, :]  # [n_sets, 1, 1, longest]
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return mixed.transpose(1, 2).reshape(*real.shape, d)[real]  # [T, d]
+        The rows of zeros that are added to queries, keys and values add nothing to a product, and the columns
+        of zeros in `out_proj` drop what they give. Queries grow by the root of the ratio of head sizes, since
+        attention divides by the root of the head size that it sees. The layout is then no longer the published
+        one: for a copy that computes, never for a model that is saved.
+        """
+        d = self.out_proj.out_features
+        size = d // self.n_heads
+        wide = -(-size // multiple) * multiple
+        if wide == size:
+            return
+        parts = self.in_proj_weight.view(3, self.n_heads, size, d).clone()
+        biases = self.in_proj_bias.view(3, self.n_heads, size).clone()
+        for queries in (parts[0], biases[0]):
+            queries *= (wide / size) ** 0.5
+        extra = wide - size
+        self.in_proj_weight = nn.Parameter(F.pad(parts, (0, 0, 0, extra)).reshape(-1, d))
+        self.in_proj_bias = nn.Parameter(F.pad(biases, (0, extra)).flatten())
+        columns = self.out_proj.weight.view(d, self.n_heads, size)
+        self.out_proj.weight = nn.Parameter(F.pad(columns, (0, extra)).reshape(d, -1))
 
 
 class EncoderLayer(nn.Module):
@@ -110,8 +75,14 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
         """[T, d] packed vectors to [T, d]."""
-        x = self.norm1(x + self.self_attn(x, packing))  # [T, d]
-        return self.norm2(x + self.linear2(F.relu(self.linear1(x))))  # [T, d]
+        x = self.norm1(_added(self.self_attn(x, packing), x))  # [T, d]
+        # In place: the gradient of ReLU needs its result alone.
+        return self.norm2(_added(self.linear2(F.relu(self.linear1(x), inplace=True)), x))  # [T, d]
+
+
+def _added(y: Tensor, x: Tensor) -> Tensor:
+    """`y + x`, in the memory of `y` where no gradient needs it and the sum has its dtype."""
+    return y + x if y.requires_grad or y.dtype != x.dtype else y.add_(x)
 
 
 class Embeddings(nn.Module):
@@ -126,7 +97,7 @@ class Embeddings(nn.Module):
         self.dropout = nn.Dropout(config.embedding_dropout)
 
     def forward(self, tokens: Tensor, packing: Packing) -> Tensor:
-        """[T] int64 token ids to [T, d] vectors."""
+        """[T] int32 or int64 token ids to [T, d] vectors."""
         x = self.token_embeddings(tokens)  # [T, d]
         if self.use_positions:
             places = [torch.arange(n, device=tokens.device).repeat(count) for count, n in packing.runs]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
 from atacsearch.model.atacformer import Packing, pool
+from atacsearch.model.attention import How
 from atacsearch.model.config import sized_config
 from atacsearch.model.heads import TaskModel, reverse_gradient
 
@@ -63,12 +65,45 @@ def test_positions_are_added_only_where_the_config_says_so() -> None:
     assert float((ours - plain).abs().max()) > 1e-3
 
 
-def test_padded_attention_equals_attention_by_runs() -> None:
+@pytest.mark.parametrize("how", ["padded", "varlen"])
+def test_every_way_of_attention_gives_the_same(how: How) -> None:
     model, tokens = small_model(), random_tokens()
     with torch.no_grad():
         by_runs = model(tokens, Packing.from_lengths(LENGTHS))
-        padded = model(tokens, Packing.from_lengths(LENGTHS, padded=True))
-    torch.testing.assert_close(padded, by_runs, atol=1e-5, rtol=1e-5)
+        other = model(tokens.int(), Packing.from_lengths(LENGTHS, how))
+    torch.testing.assert_close(other, by_runs, atol=1e-5, rtol=1e-5)
+
+
+def test_wider_heads_give_the_same() -> None:
+    model, tokens = small_model(hidden_size=36), random_tokens()  # head size 12
+    packing = Packing.from_lengths(LENGTHS)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3))
+        before = model(tokens, packing)
+        for layer in model.atacformer.encoder.layers:
+            layer.self_attn.widen_heads(8)
+            assert layer.self_attn.in_proj_weight.shape == (3 * 3 * 16, 36)
+        torch.testing.assert_close(model(tokens, packing), before, atol=1e-5, rtol=1e-5)
+
+
+def test_sums_are_the_same_in_every_way() -> None:
+    lengths = [300, 129, 128, 128, 7, 1]
+    values = torch.randn(sum(lengths), 3, generator=torch.Generator().manual_seed(4))
+    exact = torch.stack([part.double().sum(0) for part in values.split(lengths)]).float()
+    for how in ("runs", "varlen", "padded"):
+        found = Packing.from_lengths(lengths, how).sums(values)  # type: ignore[arg-type]
+        torch.testing.assert_close(found, exact, atol=1e-5, rtol=1e-5)
+
+
+def test_gradients_are_those_of_torch() -> None:
+    model, tokens = small_model(), random_tokens()
+    found = []
+    for run in (lambda: model(tokens, Packing.from_lengths(LENGTHS)), lambda: torch_reference(model, tokens)):
+        model.zero_grad()
+        run().square().sum().backward()
+        found.append(model.atacformer.embeddings.token_embeddings.weight.grad)
+    torch.testing.assert_close(found[0], found[1], atol=1e-4, rtol=1e-4)
 
 
 def test_order_of_tokens_does_not_matter() -> None:
