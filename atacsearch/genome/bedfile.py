@@ -8,15 +8,18 @@ ids after it, so it is an error that names the line. Data files, where lines may
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import os
-import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from atacsearch.errors import InputError
 
+from .bedlines import scan_lines
 from .intervals import Intervals
 
 _HEADERS = (b"#", b"track", b"browser")
@@ -29,11 +32,32 @@ def read_universe_bed(path: str | Path) -> Intervals:
         InputError: missing, empty or truncated file; a line with fewer than 3 columns, a coordinate that is
             no whole number, a negative start or `end <= start` (the message names file, line and value).
     """
+    return read_universe_bed_hashed(path, b"")[0]
+
+
+def read_universe_bed_hashed(path: str | Path, head: bytes) -> tuple[Intervals, tuple[str, str] | None]:
+    """`read_universe_bed`, and where the lines are what `bed_bytes` writes, digests that need no writing.
+
+    Args:
+        path: the file.
+        head: what the first digest has before the lines.
+
+    Returns:
+        (regions, (sha256 of head and lines, sha256 of the lines), or None where the file is written otherwise).
+    """
     data = _strip_headers(_read_bytes(Path(path)), path)
-    intervals = _parse_fast(data)
-    if intervals is None or _first_bad(intervals) is not None:
-        intervals = _parse_slow(data, path)
-    return intervals
+    with ThreadPoolExecutor(2) as pool:
+        digests = [pool.submit(_sha256, start, data) for start in (head, b"")]
+        names: list[bytes] = []
+        found = scan_lines(data if data.endswith(b"\n") else data + b"\n", names, source=str(path))
+    if len(found.start) < found.n_lines:
+        return _parse_slow(data, path), None
+    chroms = tuple(name.decode("utf-8", "replace") for name in names)
+    intervals = Intervals(chroms, found.chrom, found.start, found.end)
+    if found.n_unusual or not data.endswith(b"\n") or any("\ufffd" in name for name in chroms):
+        return intervals, None
+    with_head, lines_alone = (digest.result() for digest in digests)
+    return intervals, (with_head, lines_alone)
 
 
 def bed_bytes(intervals: Intervals) -> bytes:
@@ -102,18 +126,27 @@ def _read_bytes(path: Path) -> bytes:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if data[:2] == b"\x1f\x8b":
+        from isal import igzip, isal_zlib
+
+        broken: Any = isal_zlib.error  # an exception class that isal's stubs declare as a value
         try:
-            data = gzip.decompress(data)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            data = igzip.decompress(data)
+        except (EOFError, broken, gzip.BadGzipFile) as error:
             raise InputError(
                 f"{path}: the gzip data is broken or cut off ({error}); fetch or write it again"
             ) from None
     return data
 
 
+def _sha256(head: bytes, data: bytes) -> str:
+    digest = hashlib.sha256(head)
+    digest.update(data)
+    return digest.hexdigest()
+
+
 def _strip_headers(data: bytes, path: str | Path) -> bytes:
-    """Drop header and blank lines before the first region."""
-    at = 0
+    """Drop header and blank lines before the first region, and a byte order mark."""
+    at = 3 if data.startswith(b"\xef\xbb\xbf") else 0
     while at < len(data):
         stop = data.find(b"\n", at)
         stop = len(data) if stop < 0 else stop + 1
@@ -122,43 +155,6 @@ def _strip_headers(data: bytes, path: str | Path) -> bytes:
             return data[at:]
         at = stop
     raise InputError(f"{path}: holds no regions; expected BED lines (chromosome, start, end)")
-
-
-def _parse_fast(data: bytes) -> Intervals | None:
-    """Three columns through Arrow's CSV reader; None where the file is not plain tab-separated throughout."""
-    import pyarrow as pa
-    from pyarrow import csv
-
-    columns = data[: data.find(b"\n") if b"\n" in data else None].rstrip(b"\r\n").count(b"\t") + 1
-    if columns < 3:
-        return None
-    names = [f"c{i}" for i in range(columns)]
-    try:
-        table = csv.read_csv(
-            io.BytesIO(data),
-            read_options=csv.ReadOptions(column_names=names),
-            parse_options=csv.ParseOptions(delimiter="\t", quote_char=False, ignore_empty_lines=False),
-            convert_options=csv.ConvertOptions(
-                include_columns=names[:3],
-                column_types={
-                    "c0": pa.dictionary(pa.int32(), pa.string()),
-                    "c1": pa.int64(),
-                    "c2": pa.int64(),
-                },
-                null_values=[],
-            ),
-        )
-    except pa.ArrowInvalid:
-        return None
-    chrom = table["c0"].unify_dictionaries().combine_chunks()
-    if isinstance(chrom, pa.ChunkedArray):
-        chrom = pa.concat_arrays(chrom.chunks)
-    return Intervals(
-        tuple(chrom.dictionary.to_pylist()),
-        np.asarray(chrom.indices, np.int32),
-        table["c1"].to_numpy(),
-        table["c2"].to_numpy(),
-    )
 
 
 def _parse_slow(data: bytes, path: str | Path) -> Intervals:
@@ -183,8 +179,3 @@ def _parse_slow(data: bytes, path: str | Path) -> Intervals:
         starts.append(start)
         ends.append(end)
     return Intervals.from_columns(names, starts, ends)
-
-
-def _first_bad(intervals: Intervals) -> int | None:
-    bad = (intervals.start < 0) | (intervals.end <= intervals.start)
-    return int(np.argmax(bad)) if bad.any() else None

@@ -23,7 +23,7 @@ from atacsearch.errors import GenomeError
 
 from .aliases import canonical_chrom
 from .assemblies import canonical_genome, get_assembly
-from .intervals import Intervals, sorted_unique
+from .intervals import Intervals
 
 PROMOTER_ASSEMBLIES = ("hg38", "hg19", "mm10")
 SHIFT = 5_000_000  # bp
@@ -174,32 +174,80 @@ def promoter_hits(intervals: Intervals) -> tuple[dict[str, PromoterHits], int]:
     step = 1
     while True:
         taken = intervals.take(np.arange(0, len(intervals), step)) if step > 1 else intervals
-        hits = {name: _count(taken, name) for name in PROMOTER_ASSEMBLIES}
+        data = _Sorted.of(taken)
+        hits = {name: _count(data, name) for name in PROMOTER_ASSEMBLIES}
         if len(taken) < _MIN_THINNED or all(h.shifted <= _SATURATED * h.n for h in hits.values()):
             return hits, len(taken)
         step *= 2
 
 
-def _count(intervals: Intervals, name: str) -> PromoterHits:
+@dataclass(frozen=True)
+class _Sorted:
+    """Intervals as sorted keys `chromosome << 32 | position`: what all assemblies are compared with.
+
+    Attributes:
+        chroms: chromosome names; the codes in the keys are places in it.
+        intervals: where the keys come from.
+        starts, ends: [n] int64 keys.
+        blocks: the blocks that hold a start, as keys of the number of the block.
+    """
+
+    chroms: tuple[str, ...]
+    intervals: Intervals
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    blocks: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, intervals: Intervals) -> _Sorted:
+        chrom = intervals.chrom.astype(np.int64) << 32
+        starts, ends = _in_order(chrom + intervals.start), _in_order(chrom + intervals.end)
+        blocks = (starts & ~_LOW) + (starts & _LOW) // _BLOCK  # sorted as the starts are
+        return cls(intervals.chroms, intervals, starts, ends, _distinct(blocks))
+
+    def merged(self, names: list[str]) -> _Sorted:
+        """The same with chromosomes renamed so that some become one."""
+        return _Sorted.of(self.intervals.rename(dict(zip(self.chroms, names, strict=True))))
+
+
+_LOW = np.int64(2**32 - 1)
+
+
+def _in_order(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return keys if bool(np.all(keys[:-1] <= keys[1:])) else np.sort(keys)
+
+
+def _distinct(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The distinct values of sorted keys."""
+    return keys[np.concatenate([[True], keys[1:] != keys[:-1]])] if len(keys) else keys
+
+
+def _count(data: _Sorted, name: str) -> PromoterHits:
     promoters, moved = _promoters(name)
-    codes = {c: i for i, c in enumerate(promoters.chroms)}
-    mapping = {c: canonical_chrom(c, name) for c in intervals.chroms}
-    recode = np.fromiter((codes.get(mapping[c], -1) for c in intervals.chroms), np.int64, len(mapping))
-    chrom = recode[intervals.chrom]
-    kept = chrom >= 0
-    chrom, begin, end = chrom[kept] << 32, intervals.start[kept], intervals.end[kept]
-    blocks = sorted_unique(chrom + begin // _BLOCK)
-    inside = np.ones(len(promoters), bool)
+    names = [canonical_chrom(c, name) for c in data.chroms]
+    if len(set(names)) < len(names):  # `1` and `chr1` in one file
+        data, names = (merged := data.merged(names)), list(merged.chroms)
+    codes = {c: i for i, c in enumerate(names)}
+    recode = np.array([codes.get(c, -1) for c in promoters.chroms], np.int64)
+    chrom = recode[promoters.chrom] << 32
+    inside = chrom >= 0
     for windows in (promoters, moved):
-        inside &= np.isin((windows.chrom.astype(np.int64) << 32) + windows.start // _BLOCK, blocks)
-    starts, ends = np.sort(chrom + begin), np.sort(chrom + end)
-    hit, shifted = (_n_hit(windows.take(inside), starts, ends) for windows in (promoters, moved))
+        blocks = chrom + windows.start // _BLOCK
+        places = np.minimum(np.searchsorted(data.blocks, blocks), max(len(data.blocks) - 1, 0))
+        inside &= data.blocks[places] == blocks if len(data.blocks) else False
+    hit, shifted = (
+        _n_hit(chrom[inside], windows.take(inside), data.starts, data.ends) for windows in (promoters, moved)
+    )
     return PromoterHits(hit, shifted, int(np.count_nonzero(inside)))
 
 
-def _n_hit(windows: Intervals, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> int:
+def _n_hit(
+    chrom: npt.NDArray[np.int64],
+    windows: Intervals,
+    starts: npt.NDArray[np.int64],
+    ends: npt.NDArray[np.int64],
+) -> int:
     """How many windows overlap an interval: more began before the window's end than ended by its start."""
-    chrom = windows.chrom.astype(np.int64) << 32
     begun = np.searchsorted(starts, chrom + windows.end, "left")
     over = np.searchsorted(ends, chrom + windows.start, "right")
     return int(np.count_nonzero(begun > over))

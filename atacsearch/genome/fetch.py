@@ -22,6 +22,8 @@ from typing import IO, Literal
 
 from atacsearch.errors import AtacsearchError, DigestError, InputError
 
+from .cache import cache_folder
+
 Progress = Callable[[str], None]
 Kind = Literal["universe", "h5ad", "fragments", "table"]
 
@@ -138,12 +140,6 @@ KNOWN_DATA: dict[str, Dataset] = {
         "labels of 19 of the barcodes of heart-25-fragments",
     ),
 }
-
-
-def cache_folder() -> Path:
-    """Where fetched files are kept: `$ATACSEARCH_CACHE`, else `~/.cache/atacsearch`."""
-    named = os.environ.get("ATACSEARCH_CACHE")
-    return Path(named) if named else Path.home() / ".cache" / "atacsearch"
 
 
 def fetch(name: str, *, cache: str | Path | None = None, progress: Progress | None = None) -> Path:

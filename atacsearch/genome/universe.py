@@ -19,8 +19,9 @@ import numpy.typing as npt
 
 from atacsearch.errors import DigestError, GenomeError, InputError
 
-from .bedfile import bed_bytes, read_universe_bed, write_atomically, write_bed
-from .intervals import Intervals, sorted_unique
+from .assemblies import canonical_genome
+from .bedfile import bed_bytes, read_universe_bed_hashed, write_atomically, write_bed
+from .intervals import Intervals
 from .overlap import OverlapIndex
 from .tokensets import TokenSets
 
@@ -65,8 +66,6 @@ class Universe:
     def __init__(
         self, intervals: Intervals, genome: str | None = None, path: str | Path | None = None
     ) -> None:
-        from .assemblies import canonical_genome
-
         if not len(intervals):
             raise InputError(f"{path or 'universe'}: holds no regions")
         bad = (intervals.start < 0) | (intervals.end <= intervals.start)
@@ -95,7 +94,11 @@ class Universe:
         """
         path = Path(path)
         noted = _read_side_file(path)
-        universe = cls(read_universe_bed(path), genome or (noted or {}).get("genome"), path)
+        genome = canonical_genome(genome or (noted or {}).get("genome"))
+        intervals, digests = read_universe_bed_hashed(path, _digest_head(genome))
+        universe = cls(intervals, genome, path)
+        if digests is not None:
+            universe._digests = digests
         if noted and noted.get("regions_digest") not in (None, universe.regions_digest):
             raise DigestError(
                 f"{_side_file(path)} was written for other regions (digest {noted['regions_digest'][:12]}, "
@@ -160,20 +163,21 @@ class Universe:
         return f"Universe({len(self):,} regions, genome={self.genome!r}, digest={self.digest[:12]})"
 
     @cached_property
-    def _bed_bytes_digests(self) -> tuple[str, str]:
+    def _digests(self) -> tuple[str, str]:
         lines = bed_bytes(self.intervals)
-        head = (self.genome or "").encode() + b"\n"
-        return hashlib.sha256(head + lines).hexdigest(), hashlib.sha256(lines).hexdigest()
+        return hashlib.sha256(_digest_head(self.genome) + lines).hexdigest(), hashlib.sha256(
+            lines
+        ).hexdigest()
 
     @property
     def digest(self) -> str:
         """sha256, hexadecimal, over the genome name, a newline, and the three-column BED lines."""
-        return self._bed_bytes_digests[0]
+        return self._digests[0]
 
     @property
     def regions_digest(self) -> str:
         """sha256 over the BED lines alone: the same for one file whatever genome it is said to be of."""
-        return self._bed_bytes_digests[1]
+        return self._digests[1]
 
     @cached_property
     def index(self) -> OverlapIndex:
@@ -284,24 +288,21 @@ class Universe:
         Returns:
             ([n_pairs] int64 interval rows, rising; [n_pairs] uint32 tokens, rising within a row).
         """
-        real = intervals.end > intervals.start
-        kept = None if real.all() else np.flatnonzero(real)
         rows, positions = self.index.query(
-            intervals if kept is None else intervals.take(kept), self._codes_with_aliases(intervals.chroms)
+            intervals, self._codes_with_aliases(intervals.chroms), real_only=True
         )
         tokens = positions
         if not self.index.in_order:
             tokens = self.index.order[positions]
             by_row = np.lexsort((tokens, rows))
             rows, tokens = rows[by_row], tokens[by_row]
-        return (rows if kept is None else kept[rows]), tokens.astype(np.uint32)
+        return rows, tokens.astype(np.uint32)
 
     def mapped_fraction(self, intervals: Intervals) -> float:
         """Fraction of the intervals that overlap at least one region; nan where there are none."""
         if not len(intervals):
             return float("nan")
-        rows, _ = self.overlap(intervals)
-        return float(np.count_nonzero(np.diff(rows, prepend=-1)) / len(intervals))
+        return self.index.n_hit(intervals, self._codes_with_aliases(intervals.chroms)) / len(intervals)
 
     def tokenize(
         self, x: str | Path | Intervals | Sequence[Intervals], parity: Parity | None = None, **options: Any
@@ -342,12 +343,11 @@ class Universe:
 
     def unique_tokens(self, intervals: Intervals) -> npt.NDArray[np.uint32]:
         """[n] uint32 the set of overlapped regions, ascending, no duplicates, no unk."""
-        _, tokens = self.overlap(intervals)
-        if len(tokens) * 20 < len(self):
-            return sorted_unique(tokens)
-        seen = np.zeros(len(self), bool)  # marking beats sorting once a fair part of the universe is hit
-        seen[tokens] = True
-        return np.flatnonzero(seen).astype(np.uint32)
+        return self.tokens_and_hits(intervals)[0]
+
+    def tokens_and_hits(self, intervals: Intervals) -> tuple[npt.NDArray[np.uint32], int]:
+        """`unique_tokens`, and how many of the intervals overlap a region."""
+        return self.index.covered(intervals, self._codes_with_aliases(intervals.chroms))
 
     def _codes_with_aliases(self, names: Sequence[str]) -> dict[str, int]:
         """Code of each chromosome name of a query: exact, else through the aliases of both sides."""
@@ -362,6 +362,10 @@ class Universe:
                 if name not in codes and code is not None:
                     codes[name] = code
         return codes
+
+
+def _digest_head(genome: str | None) -> bytes:
+    return (genome or "").encode() + b"\n"
 
 
 def _side_file(path: Path) -> Path:

@@ -14,15 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..genome.bed_kernel import REASONS
+from ..genome.bedlines import TAB, scan_lines
 from ..genome.intervals import Intervals
-from . import bed_kernel as kernel
 from .opening import ByteSource
 from .report import EXAMPLES, ReadReport
 
 EXPECTED = "a BED file (chromosome, start, end; tab-separated, 0-based)"
-_MAX_NAMES = 100_000
-_TRACK = np.frombuffer(b"track", np.uint8)
-_BROWSER = np.frombuffer(b"browser", np.uint8)
 
 
 def read_bed(path: str | Path, report: ReadReport | None = None) -> Intervals:
@@ -80,7 +78,7 @@ class _Parser:
         self._parts: list[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]] = []
         self._examples: list[tuple[int, str]] = []
         self._rest: list[bytes] = []
-        self._delimiter: np.uint8 | None = None
+        self._delimiter: int | None = None
         self._at_start = True
 
     def feed(self, data: bytes) -> None:
@@ -109,39 +107,19 @@ class _Parser:
     def _scan(self, data: bytes) -> None:
         if self._delimiter is None:
             data = data.removeprefix(b"\xef\xbb\xbf")
-            self._delimiter = np.uint8(_delimiter(data))
-        n_lines = data.count(b"\n")
-        columns = np.empty(n_lines, np.int32), np.empty(n_lines, np.int64), np.empty(n_lines, np.int64)
-        bad, bad_at, bad_line = np.zeros((3, kernel.N_REASONS), np.int64)
-        state = np.zeros(kernel.STATE_SIZE, np.int64)
-        state[kernel.AT_START] = self._at_start
-        buffer = np.frombuffer(data, np.uint8)
-        code = kernel.NEW_CHROM
-        while code != kernel.DONE:
-            places = np.zeros(len(self._names) + 1, np.int64)
-            np.cumsum([len(n) for n in self._names], out=places[1:])
-            arena = np.frombuffer(b"".join(self._names) + b"\0", np.uint8)
-            code = kernel.scan_bed(
-                buffer, self._delimiter, arena, places, *columns, bad, bad_at, bad_line, state, _TRACK, _BROWSER
-            )  # fmt: skip
-            if code == kernel.NEW_CHROM:
-                if len(self._names) >= _MAX_NAMES:
-                    raise InputError(
-                        f"{self._report.source}: more than {_MAX_NAMES:,} chromosome names; expected {EXPECTED}"
-                    )
-                self._names.append(data[state[kernel.POS] : state[kernel.NAME_STOP]])
-        self._at_start = bool(state[kernel.AT_START])
+            self._delimiter = _delimiter(data)
         report = self._report
-        for reason in np.flatnonzero(bad).tolist():
-            report.skip(kernel.REASONS[reason], int(bad[reason]))
-            at, number = int(bad_at[reason]), report.n_lines + int(bad_line[reason]) + 1
+        found = scan_lines(data, self._names, self._delimiter, self._at_start, report.source)
+        self._at_start = found.at_start
+        for reason in np.flatnonzero(found.bad).tolist():
+            report.skip(REASONS[reason], int(found.bad[reason]))
+            at, number = int(found.bad_at[reason]), report.n_lines + int(found.bad_line[reason]) + 1
             text = data[at : data.index(b"\n", at)].rstrip(b"\r").decode("utf-8", "replace")
-            self._examples.append((number, f"line {number:,}, {kernel.REASONS[reason]}: {text[:80]!r}"))
-        n = int(state[kernel.N])
-        report.n_read += n
-        report.n_lines += int(state[kernel.LINES])
-        if n:
-            self._parts.append(tuple(c[:n] if n == n_lines else c[:n].copy() for c in columns))  # type: ignore[arg-type]
+            self._examples.append((number, f"line {number:,}, {REASONS[reason]}: {text[:80]!r}"))
+        report.n_read += len(found.start)
+        report.n_lines += found.n_lines
+        if len(found.start):
+            self._parts.append((found.chrom, found.start, found.end))
 
 
 def _delimiter(data: bytes) -> int:
@@ -151,4 +129,4 @@ def _delimiter(data: bytes) -> int:
             if line.count(b"\t") >= 2:
                 break
             return ord(",") if line.count(b",") >= 2 and len(line.split()) < 3 else ord(" ")
-    return ord("\t")
+    return TAB

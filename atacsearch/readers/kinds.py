@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import InputError
 from .items import SourceKind
 from .manifest import has_file_column
-from .opening import read_head
+from .opening import ByteSource
 from .tenx import is_mtx_folder
 
 FRAGMENT_FILES = ("fragments.tsv.gz", "atac_fragments.tsv.gz", "fragments.tsv", "atac_fragments.tsv")
@@ -44,7 +44,7 @@ def detect_kind(path: str | Path) -> SourceKind:
         return "h5mu"
     if suffix in (".h5", ".hdf5"):
         return _hdf5_kind(path)
-    head = read_head(path, ACCEPTED)
+    head = _head(path)
     if b"\r" in head.rstrip(b"\r") and b"\n" not in head:
         raise InputError(f"{path}: lines end in carriage returns alone; convert it with: tr '\\r' '\\n'")
     lines = _data_lines(head)
@@ -88,12 +88,22 @@ def _hdf5_kind(path: Path) -> SourceKind:
         raise InputError(f"{path}: cannot be opened as HDF5 ({error}); expected {ACCEPTED}") from None
 
 
+def _head(path: Path) -> bytes:
+    """The first quarter of a megabyte of text, more or less."""
+    parts: list[bytes] = []
+    for block in ByteSource(path, ACCEPTED, block_bytes=1 << 16).blocks():
+        parts.append(block())
+        if sum(map(len, parts)) >= 1 << 18:
+            break
+    return b"".join(parts)
+
+
 def _data_lines(head: bytes) -> list[bytes]:
     """The lines of data or column names, without the last, which may be cut off (unless alone)."""
-    lines = head.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    lines = head.removeprefix(b"\xef\xbb\xbf").split(b"\n", 500)
     if len(lines) > 1:
         lines = lines[:-1]
-    lines = [line.rstrip(b"\r") for line in lines[:2000]]
+    lines = [line.rstrip(b"\r") for line in lines]
     return [line for line in lines if line.strip() and not line.startswith((b"#", b"track", b"browser"))]
 
 
