@@ -42,14 +42,15 @@ def tokenize(
       atacsearch tokenize fragments.tsv.gz --universe universe.bed.gz -o tokens.parquet
       atacsearch tokenize peaks.tsv --universe epiagent-ccre-hg38 -o tokens.parquet --genome hg38
     """
+    from ..genome.tokensets import write_sets
     from ..genome.universe import Universe
-    from ..query.inputs import joined, read_all
-    from ..query.results import write_table
+    from ..query.inputs import token_parts
+    from ..query.results import to_file
     from .messages import say
 
     regions = Universe.load(universe, genome=reading.get("genome"))
-    items = read_all(inputs, regions, read_options({**reading, "parity": parity}), say)
-    sets = joined(items)
-    write_table(sets.to_arrow(), "parquet", target)
-    n_empty = int((sets.lengths == 0).sum())
-    say(f"{target}: {len(sets):,} items, {len(sets.tokens):,} tokens, {n_empty:,} items empty")
+    parts = token_parts(inputs, regions, read_options({**reading, "parity": parity}), say)
+    counts: list[int] = []
+    to_file(target, lambda path: counts.extend(write_sets(parts, path)))
+    n_items, n_tokens, n_empty = counts
+    say(f"{target}: {n_items:,} items, {n_tokens:,} tokens, {n_empty:,} items empty")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..genome.tokensets import TokenSets
     from ..genome.universe import Universe
     from ..readers.inputs import Items, ReadOptions
+    from ..readers.report import ReadReport
 
 _NEAR = 5  # names shown where one was not found
 
@@ -62,6 +63,34 @@ def read_for(session: Session, inputs: Sequence[str | Path], options: ReadOption
     """Read inputs as the index's items were read: same universe, same counting rule."""
     options = counting_as(session.index.info.counting or session.model.counting, options, "index")
     return read_all(inputs, session.universe, options, session.say)
+
+
+def token_parts(
+    inputs: Sequence[str | Path], universe: Universe, options: ReadOptions, say: Say
+) -> Iterator[TokenSets]:
+    """The token sets of all items, in order: one input in parts that are bounded in memory, several joined.
+
+    Names are those of `joined`. Raises `InputError` as `read_all` does.
+    """
+    from ..readers.inputs import read_item_parts
+
+    if len(inputs) > 1:
+        yield joined(read_all(inputs, universe, options, say))
+        return
+    parts = read_item_parts(inputs[0], universe, options)
+    reported: list[ReadReport] = []
+    found: list[Items] = []
+    for items in parts:
+        if not any(items.report is report for report in reported):
+            reported.append(items.report)
+            for line in items.report.lines():
+                say(line)
+        if items.source == str(inputs[0]):
+            yield items.sets
+        else:  # a manifest of files of cells: names may repeat from file to file
+            found.append(items)
+    if found:
+        yield joined(found)
 
 
 def joined(found: Sequence[Items]) -> TokenSets:

@@ -1,4 +1,4 @@
-"""From (item, token) pairs to sets: a counting sort by item, then each item's tokens made unique."""
+"""Rows of tokens to sets: each item's tokens sorted and made unique."""
 
 from __future__ import annotations
 
@@ -11,25 +11,6 @@ import numpy.typing as npt
 from .compiled import compiled, trailing_zeros
 
 _U1 = np.uint64(1)
-
-
-@compiled
-def count_pairs(items, item_of, counts):  # type: ignore[no-untyped-def]
-    """Add the number of pairs of each item to `counts`; `item_of[code] < 0` leaves a pair out."""
-    for i in range(len(items)):
-        item = item_of[items[i]]
-        if item >= 0:
-            counts[item] += 1
-
-
-@compiled
-def scatter_pairs(items, tokens, item_of, at, out):  # type: ignore[no-untyped-def]
-    """Write each token to its item's next place, and move that place on."""
-    for i in range(len(items)):
-        item = item_of[items[i]]
-        if item >= 0:
-            out[at[item]] = tokens[i]
-            at[item] += 1
 
 
 @compiled
@@ -74,33 +55,6 @@ def compact_rows(tokens, offsets, new_offsets):  # type: ignore[no-untyped-def]
         low = offsets[item]
         for i in range(new_offsets[item + 1] - new_offsets[item]):
             tokens[new_offsets[item] + i] = tokens[low + i]
-
-
-def pairs_to_rows(
-    blocks: list[tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.int32]]], n_items: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
-    """Group tokens by item, in the order of the blocks and of the pairs in them.
-
-    Args:
-        blocks: (code [n], token [n], item of each code, -1 for none); the list is emptied, to free memory
-            early.
-        n_items: number of items.
-
-    Returns:
-        (offsets [n_items + 1] int64, tokens uint32).
-    """
-    counts = np.zeros(n_items, np.int64)
-    for codes, _, item_of in blocks:
-        count_pairs(codes, item_of, counts)
-    offsets = np.zeros(n_items + 1, np.int64)
-    np.cumsum(counts, out=offsets[1:])
-    tokens = np.empty(offsets[-1], np.uint32)
-    at = offsets[:-1].copy()
-    blocks.reverse()
-    while blocks:
-        codes, values, item_of = blocks.pop()
-        scatter_pairs(codes, values, item_of, at, tokens)
-    return offsets, tokens
 
 
 def rows_to_sets(

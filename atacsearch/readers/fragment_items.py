@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +18,12 @@ from ..genome.tokensets import TokenSets
 from . import table_kernel as kernel
 from .bed import read_bed
 from .bins import BinIndex, build_bins
-from .cells import cell_rule, choose_cells
-from .csr import pairs_to_rows, rows_to_sets
+from .cells import CellRule, cell_rule, choose_cells
 from .fragments import Scan, scan_fragments
 from .items import Items, ReadOptions
 from .labels import empty_table, with_constants
-from .placing import check_place, mapped_names, report_names, settle_genome
+from .pairs import Rows, joined_rows
+from .placing import Place, check_place, mapped_names, report_names, settle_genome
 from .quality import quality_table, tss_windows
 from .report import ReadReport
 
@@ -31,7 +34,20 @@ if TYPE_CHECKING:
 def read_fragments(
     path: Path, universe: Universe, options: ReadOptions, source: str, sample: str, extra: dict[str, Any]
 ) -> Items:
-    """Read a fragment file: one item a cell.
+    """Read a fragment file: one item a cell. Arguments and errors as for `read_fragment_parts`."""
+    cells = _read_cells(path, universe, options, source, sample, extra)
+    with closing(cells.scan.pairs) as pairs:
+        n = sum(run.n_tokens for run in pairs.runs)
+        return cells.items(0, len(cells.names), joined_rows(cells.parts(), len(cells.names), n))
+
+
+def read_fragment_parts(
+    path: Path, universe: Universe, options: ReadOptions, source: str, sample: str, extra: dict[str, Any]
+) -> Iterator[Items]:
+    """Read a fragment file of any size: its cells in parts, in order, with one report.
+
+    Memory does not grow with the file but for barcodes: pairs of cell and region that do not fit lie in a
+    temporary file until their part is made (`pairs`).
 
     Args:
         path: the file; a Cell Ranger table beside it tells the cells unless `options` do.
@@ -42,9 +58,65 @@ def read_fragments(
         extra: label columns of one value for all cells (from a manifest).
 
     Raises:
-        InputError: see `scan_fragments` and `choose_cells`.
+        InputError: see `scan_fragments` and `choose_cells`; before the first part.
         GenomeError: see `check_place`.
     """
+    cells = _read_cells(path, universe, options, source, sample, extra)
+    with closing(cells.scan.pairs):
+        for low, high, rows in cells.parts():
+            yield cells.items(low, high, rows)
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The cells of a file, and what their tokens are made from; `rows` are theirs in the scan."""
+
+    scan: Scan
+    rows: npt.NDArray[np.int64]
+    names: tuple[str, ...]
+    ids: tuple[str, ...]
+    labels: Any
+    report: ReadReport
+    genome: str | None
+    source: str
+    counting: Any
+    universe: Universe
+    as_sets: bool
+    threads: int
+
+    def parts(self) -> Iterator[tuple[int, int, Rows]]:
+        """First cell, last cell + 1 and their tokens, in order."""
+        row_of = np.full(len(self.scan.barcodes), -1, np.int32)
+        row_of[self.rows] = np.arange(len(self.rows), dtype=np.int32)
+        item_of = [row_of[rows] for rows in self.scan.rows]
+        return self.scan.pairs.rows(
+            item_of,
+            self.scan.keys,
+            len(self.rows),
+            len(self.universe),
+            as_sets=self.as_sets,
+            threads=self.threads,
+        )
+
+    def items(self, low: int, high: int, rows: Rows) -> Items:
+        """The cells from `low` to `high`."""
+        sets = TokenSets(*rows, self.names[low:high], self.universe.digest)
+        return Items(
+            "cells",
+            sets,
+            self.ids[low:high],
+            self.labels.slice(low, high - low),
+            self.report,
+            self.genome,
+            self.source,
+            self.scan.digest,
+            self.counting,
+        )
+
+
+def _read_cells(
+    path: Path, universe: Universe, options: ReadOptions, source: str, sample: str, extra: dict[str, Any]
+) -> _Cells:
     report = ReadReport(source, "fragments")
     gtars = options.parity == "gtars"
     counting = options.counting or "fragment"
@@ -67,27 +139,36 @@ def read_fragments(
         insertions=counting == "insertion",
         unk=universe.unk if gtars else None,
         only=[b.encode() for b in rule.barcodes] if rule.barcodes is not None else None,
+        listed=not rule.called,
         threads=threads,
     )
-    report_names({name: n for name, (n, _) in scan.chroms.items()}, universe, report)
-    _check(scan, place, universe, report, options.strict_genome)
-
-    n_fragments = scan.counters[:, kernel.FRAGMENTS].astype(np.int64)
-    seen = np.flatnonzero(n_fragments)
-    cells = seen[choose_cells(scan.barcodes[seen], n_fragments[seen], rule, report)]
-    names = tuple(scan.barcodes[cells].tolist())
-    offsets, tokens = _rows(scan, cells)
-    if not gtars:
-        offsets, tokens = rows_to_sets(offsets, tokens, len(universe), threads)
-    sets = TokenSets(offsets, tokens, names, universe.digest)
-    n_empty = int(np.count_nonzero(sets.lengths == 0))
+    try:
+        rows = _choose(scan, place, universe, rule, report, options.strict_genome)
+    except BaseException:
+        scan.pairs.close()
+        raise
+    names = tuple(scan.barcodes[rows].tolist())
+    n_empty = 0 if gtars else int(np.count_nonzero(scan.counters[rows, kernel.IN_UNIVERSE] == 0))
     if n_empty:
         report.note(f"{source}: {n_empty:,} cells have no fragment in the universe; kept as empty sets")
     labels = with_constants(empty_table(len(names)), {"sample": sample, **extra})
-    for name, column in _quality(scan, cells, options).items():
+    for name, column in _quality(scan, rows, options).items():
         labels = labels.append_column(name, column)
     ids = tuple(f"{sample}#{name}" for name in names)
-    return Items("cells", sets, ids, labels, report, place.genome, source, scan.digest, counting)
+    return _Cells(
+        scan,
+        rows,
+        names,
+        ids,
+        labels,
+        report,
+        place.genome,
+        source,
+        counting,
+        universe,
+        not gtars,
+        threads,
+    )
 
 
 class ChromSpace:
@@ -120,25 +201,18 @@ class ChromSpace:
         return index._replace(bin_at=bin_at, stop=np.concatenate([index.stop, np.zeros(missing, np.int64)]))
 
 
-def _check(scan: Scan, place: Any, universe: Universe, report: ReadReport, strict: bool) -> None:
+def _choose(
+    scan: Scan, place: Place, universe: Universe, rule: CellRule, report: ReadReport, strict: bool
+) -> npt.NDArray[np.int64]:
+    """Check the genome, and give the rows of the barcodes that are cells."""
+    report_names({name: n for name, (n, _) in scan.chroms.items()}, universe, report)
     totals = scan.counters.sum(axis=0, dtype=np.int64)
     report.mapped_fraction = int(totals[kernel.IN_UNIVERSE]) / int(totals[kernel.FRAGMENTS])
     ends = {name: end for name, (_, end) in scan.chroms.items()}
     check_place(place, universe, scan.sample, ends, report, strict)
-
-
-def _rows(scan: Scan, cells: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
-    """Tokens of the cells, in file order; the blocks of the pass are used up."""
-    row_of = np.full(len(scan.barcodes), -1, np.int32)
-    row_of[cells] = np.arange(len(cells), dtype=np.int32)
-    mapped: dict[int, npt.NDArray[np.int32]] = {}
-    blocks = []
-    for codes, tokens, barcode_of in scan.blocks:
-        if id(barcode_of) not in mapped:
-            mapped[id(barcode_of)] = row_of[barcode_of]
-        blocks.append((codes, tokens, mapped[id(barcode_of)]))
-    scan.blocks.clear()
-    return pairs_to_rows(blocks, len(cells))
+    n_fragments = scan.counters[:, kernel.FRAGMENTS].astype(np.int64)
+    seen = np.flatnonzero(n_fragments)
+    return seen[choose_cells(scan.barcodes[seen], n_fragments[seen], rule, report)]
 
 
 def _quality(scan: Scan, cells: npt.NDArray[np.int64], options: ReadOptions) -> dict[str, Any]:

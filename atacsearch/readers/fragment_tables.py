@@ -1,7 +1,8 @@
 """The tables of one parsing thread, and its calls into the compiled pass of `fragment_kernel`.
 
-Bytes of whole lines go in, a `Piece` (line counts, first bad lines, pairs of barcode and token) comes out;
-barcodes and their counters stay in the worker until `absorb` brings the workers together.
+Bytes of whole lines go in, a `Piece` (line counts, first bad lines) comes out; pairs of barcode and token go to
+the `PairStore` whenever the worker's buffer is full; barcodes and their counters stay in the worker until
+`absorb` brings the workers together.
 """
 
 from __future__ import annotations
@@ -18,27 +19,24 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from . import fragment_kernel as kernel
-from . import table_kernel
+from . import pair_kernel, table_kernel
 from .bins import BinIndex
-
-Pairs = tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]
+from .pairs import PairStore, group
 
 SAMPLE_SIZE = 1 << 16  # fragments kept for the assembly check
-_PAIRS = 1 << 16  # pairs a call can write before it returns for more room
+_PAIRS = 1 << 20  # pairs that a worker collects before it groups them
 _MAX_NAMES = 100_000
 
 
 @dataclass
 class Piece:
-    """One parsed run of whole lines: a block without its cut lines, or a line joined from two blocks."""
+    """One parsed stretch of whole lines: a block without its cut lines, or a line joined from two blocks."""
 
-    worker: int
     n_lines: int
     n_headers: int
     bad: npt.NDArray[np.int64]
     examples: dict[int, tuple[int, str]]  # reason -> (line within the piece, text)
     n_fragments: int
-    pairs: list[Pairs]
 
 
 class Names:
@@ -64,9 +62,16 @@ class Names:
 
 @dataclass
 class Settings:
-    """What all workers of a pass share; see `scan_fragments`."""
+    """What all workers of a pass share; see `scan_fragments`.
+
+    Attributes:
+        prefix: what barcodes begin with that tells nothing.
+        listed: items come in the order of `only`, not of their names.
+        in_order: the order of pairs within a barcode counts (lists, not sets).
+    """
 
     delimiter: int
+    prefix: bytes
     insertions: bool
     unk: int | None
     only: list[bytes] | None
@@ -74,13 +79,18 @@ class Settings:
     tss: BinIndex
     blacklist: BinIndex
     names: Names
+    listed: bool
+    in_order: bool
 
 
 class Worker:
     """The tables of one thread, and the calls into the compiled pass."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, number: int, settings: Settings, store: PairStore) -> None:
+        self.number = number
         self.settings = settings
+        self.store = store
+        self._keys = np.empty(0, np.uint64)
         self.names: list[bytes] = []
         self.state = np.zeros(kernel.STATE_SIZE, np.int64)
         n = 1 << 12
@@ -99,22 +109,46 @@ class Worker:
             self._enter(settings.only)
             self.keep_below = len(settings.only)
 
-    def parse(self, data: bytes, start: int, stop: int, worker: int, at_start: bool) -> Piece:
-        """Read the whole lines `data[start:stop]`; `worker` is noted in the piece."""
-        piece = Piece(worker, 0, 0, np.zeros(kernel.N_REASONS, np.int64), {}, 0, [])
+    def parse(self, data: bytes, start: int, stop: int, place: int, at_start: bool) -> Piece:
+        """Read the whole lines `data[start:stop]`; `place` orders pieces as in the file."""
+        piece = Piece(0, 0, np.zeros(kernel.N_REASONS, np.int64), {}, 0)
         self.state[kernel.AT_START] = at_start
         # the compiled pass looks past the end of a line: the last lines go through a padded copy
         cut = data.rfind(b"\n", start, min(stop, len(data) - table_kernel.PADDING)) + 1
         if cut > start:
-            self._scan(data, start, cut, piece)
+            self._scan(data, start, cut, piece, place)
         else:
             cut = start
         if stop > cut:
-            self._scan(data[cut:stop] + bytes(table_kernel.PADDING), 0, stop - cut, piece)
+            self._scan(data[cut:stop] + bytes(table_kernel.PADDING), 0, stop - cut, piece, place)
         piece.n_fragments = piece.n_lines - piece.n_headers - int(piece.bad.sum())
+        if self.settings.in_order:
+            self.flush(place)
         return piece
 
-    def _scan(self, data: bytes, start: int, stop: int, piece: Piece) -> None:
+    def flush(self, place: int = 0) -> None:
+        """Group the pairs collected so far, and hand them to the store."""
+        n = int(self.state[kernel.N_PAIRS])
+        if n:
+            run = group(self.number, place, self.pair_barcode[:n], self.pair_token[:n], self.keys())
+            self.store.add(run)
+            self.state[kernel.N_PAIRS] = 0
+
+    def keys(self) -> npt.NDArray[np.uint64]:
+        """[n_barcodes] uint64, ascending as the items will be: by name, or by place in the list of barcodes."""
+        known, n = len(self._keys), self.n_barcodes
+        if known < n:
+            keys = np.empty(n, np.uint64)
+            keys[:known] = self._keys
+            if self.settings.listed:
+                keys[known:] = np.arange(known, n)
+            else:
+                prefix = np.frombuffer(self.settings.prefix, np.uint8)
+                pair_kernel.name_keys(self.tables.arena, self.tables.barcode_at, known, n, prefix, keys)
+            self._keys = keys
+        return self._keys
+
+    def _scan(self, data: bytes, start: int, stop: int, piece: Piece, place: int) -> None:
         s, state = self.settings, self.state
         buffer = np.frombuffer(data, np.uint8)
         state[kernel.POS], state[kernel.LINES], state[kernel.HEADERS] = start, 0, 0
@@ -122,21 +156,19 @@ class Worker:
         unk = s.unk if s.unk is not None else 0
         code = -1
         while code != kernel.DONE:
-            state[kernel.N_PAIRS] = 0
             out = kernel.Output(self.pair_barcode, self.pair_token, bad, bad_at, bad_line, self.sample)
             code = kernel.scan_lines(
                 buffer, stop, np.uint8(s.delimiter), s.insertions, s.unk is not None, np.uint32(unk),
                 self.keep_below, s.universe, s.tss, s.blacklist, self.tables, out, state,
             )  # fmt: skip
-            n = state[kernel.N_PAIRS]
-            if n:
-                piece.pairs.append((self.pair_barcode[:n].copy(), self.pair_token[:n].copy()))
             if code == kernel.NEW_CHROM:
                 self._add_name(data[state[kernel.POS] : state[kernel.NAME_STOP]])
             elif code == kernel.MORE_BARCODES:
                 line = data.index(b"\n", state[kernel.POS]) - int(state[kernel.POS])
                 self._grow(self.n_barcodes + 1, int(state[kernel.ARENA_USED]) + line)
-            elif code == kernel.MORE_PAIRS and not n:
+            elif code == kernel.MORE_PAIRS and state[kernel.N_PAIRS]:
+                self.flush(place)
+            elif code == kernel.MORE_PAIRS:  # one fragment in more regions than there is room for
                 self._make_pair_room(2 * len(self.pair_token))
         for reason in np.flatnonzero(bad).tolist():
             at = int(bad_at[reason])

@@ -25,6 +25,7 @@ from . import fragment_kernel as kernel
 from .bins import BinIndex, empty_bins
 from .fragment_tables import Names, Piece, Settings, Worker
 from .opening import Block, ByteSource
+from .pairs import PairStore, common_prefix
 from .report import EXAMPLES, ReadReport
 
 _LAYOUT_BYTES = 1 << 16  # text that the layout of columns is told from
@@ -39,7 +40,9 @@ class Scan:
     Attributes:
         barcodes: [n] the barcodes, in no stated order.
         counters: [n, 8] uint32 quality counters, columns of `table_kernel`.
-        blocks: (barcode code [n], token [n], barcode row of each code) in file order.
+        pairs: (barcode, token) pairs, with barcode codes of each thread; to be closed.
+        rows: of each thread, [n] int32 row in `barcodes` of its barcode codes.
+        keys: of each thread, [n] uint64 sort keys of its barcode codes.
         chroms: chromosome name in the file -> (fragments, largest end).
         sample: some of the fragments, picked by a hash, in no stated order.
         digest: sha256 of the file.
@@ -47,7 +50,9 @@ class Scan:
 
     barcodes: npt.NDArray[np.object_]
     counters: npt.NDArray[np.uint32]
-    blocks: list[tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.int32]]]
+    pairs: PairStore
+    rows: list[npt.NDArray[np.int32]]
+    keys: list[npt.NDArray[np.uint64]]
     chroms: dict[str, tuple[int, int]]
     sample: Intervals
     digest: str
@@ -64,6 +69,7 @@ def scan_fragments(
     insertions: bool = False,
     unk: int | None = None,
     only: list[bytes] | None = None,
+    listed: bool = False,
     threads: int = 2,
     block_bytes: int | None = None,
 ) -> Scan:
@@ -78,8 +84,9 @@ def scan_fragments(
         tss: index of TSS windows (value 0) and flanks (value 1).
         blacklist: index of blacklisted regions.
         insertions: count cut sites (`start` and `end - 1`) instead of whole fragments.
-        unk: where given, fragments that hit nothing yield this token.
+        unk: where given, fragments that hit nothing yield this token, and the order of pairs is kept.
         only: barcodes whose pairs are kept (default all); counters are kept for all.
+        listed: items will come in the order of `only`, not of their names.
         threads: threads that parse.
         block_bytes: bytes read at a time; default 1 MB compressed, 4 MB plain.
 
@@ -89,6 +96,7 @@ def scan_fragments(
     source = ByteSource(path, EXPECTED, block_bytes)
     settings = Settings(
         delimiter=0,
+        prefix=b"",
         insertions=insertions,
         unk=unk,
         only=only,
@@ -96,12 +104,25 @@ def scan_fragments(
         tss=tss or empty_bins(),
         blacklist=blacklist or empty_bins(),
         names=Names(chrom_code, path),
+        listed=listed and only is not None,
+        in_order=unk is not None,
     )
-    pool = _Pool(source, settings, max(threads, 1))
+    store = PairStore()
+    try:
+        return _scan(source, settings, store, report, max(threads, 1))
+    except BaseException:
+        store.close()
+        raise
+
+
+def _scan(source: ByteSource, settings: Settings, store: PairStore, report: ReadReport, threads: int) -> Scan:
+    pool = _Pool(source, settings, store, threads)
     pool.run()
-    edges = Worker(settings)
+    edges = Worker(threads, settings, store)
     cuts = pool.in_order
     _read_edges(cuts, edges)
+    for worker in (*pool.workers, edges):
+        worker.flush()
     _report_lines(cuts, report)
     report.notes.extend(source.notes)
     if pool.n_columns == 4:
@@ -109,8 +130,8 @@ def scan_fragments(
     if not report.n_read:
         seen = f"{report.n_lines:,} lines, none of them a fragment" if report.n_lines else "no lines"
         example = f"; {report.examples[0]}" if report.examples else ""
-        raise InputError(f"{path}: holds {seen}; expected {EXPECTED}{example}")
-    return _join([*pool.workers, edges], cuts, source.digest)
+        raise InputError(f"{source.path}: holds {seen}; expected {EXPECTED}{example}")
+    return _join([*pool.workers, edges], store, source.digest)
 
 
 @dataclass
@@ -129,10 +150,10 @@ class _Cut:
 class _Pool:
     """One thread reads, the others parse."""
 
-    def __init__(self, source: ByteSource, settings: Settings, threads: int) -> None:
+    def __init__(self, source: ByteSource, settings: Settings, store: PairStore, threads: int) -> None:
         self.source = source
         self.settings = settings
-        self.workers = [Worker(settings) for _ in range(threads)]
+        self.workers = [Worker(number, settings, store) for number in range(threads)]
         self.cuts: dict[int, _Cut] = {}
         self._queue: queue.Queue[tuple[int, Block] | None] = queue.Queue(maxsize=2 * threads)
         self._errors: list[BaseException] = []
@@ -169,7 +190,9 @@ class _Pool:
             head: list[bytes] = []
             while sum(map(len, head)) < _LAYOUT_BYTES and (block := next(blocks, None)) is not None:
                 head.append(block())
-            self.settings.delimiter, self.n_columns = guess_layout(b"".join(head))
+            start = b"".join(head)
+            self.settings.delimiter, self.n_columns = guess_layout(start)
+            self.settings.prefix = common_prefix(_first_barcodes(start, self.settings.delimiter))
             opened: Iterator[Block] = (partial(bytes, data) for data in head)
             for item in enumerate(chain(opened, blocks)):
                 self._put(item)
@@ -203,7 +226,7 @@ class _Pool:
                 self.cuts[place] = _Cut(None, data, None)
                 continue
             first = 0 if place == 0 else data.index(b"\n") + 1
-            middle = worker.parse(data, first, last, number, place == 0) if last > first else None
+            middle = worker.parse(data, first, last, 2 * place + 1, place == 0) if last > first else None
             self.cuts[place] = _Cut(data[:first], data[last:], middle)
 
 
@@ -217,21 +240,28 @@ def guess_layout(data: bytes) -> tuple[int, int]:
     return ord("\t"), 0
 
 
+def _first_barcodes(data: bytes, delimiter: int) -> list[bytes]:
+    """Barcodes of the first lines, as far as they are lines of fragments."""
+    lines = [x for x in data[:_LAYOUT_BYTES].split(b"\n")[:-1] if not x.startswith(_HEADERS)]
+    fields = [line.split(bytes([delimiter]), 4) for line in lines]
+    return [f[3].rstrip(b"\r") for f in fields if len(f) > 3 and f[1].isdigit()]
+
+
 def _read_edges(cuts: list[_Cut], worker: Worker) -> None:
     """Join the lines that were cut between blocks, and read them."""
     carry = b""
     at_start = not (cuts and cuts[0].head is not None)  # the first line of the file is still to be read
-    for cut in cuts:
+    for place, cut in enumerate(cuts):
         if cut.head is None:
             carry += cut.tail
             continue
         if line := carry + cut.head:
-            cut.edge = worker.parse(line, 0, len(line), -1, at_start)
+            cut.edge = worker.parse(line, 0, len(line), 2 * place, at_start)
             at_start = False
         carry = cut.tail
     if carry:
         line = carry + b"\n"
-        cuts.append(_Cut(b"", b"", None, worker.parse(line, 0, len(line), -1, at_start)))
+        cuts.append(_Cut(b"", b"", None, worker.parse(line, 0, len(line), 2 * len(cuts), at_start)))
 
 
 def _report_lines(cuts: list[_Cut], report: ReadReport) -> None:
@@ -255,12 +285,12 @@ def _pieces(cuts: list[_Cut]) -> list[Piece]:
     return [piece for cut in cuts for piece in (cut.edge, cut.middle) if piece is not None]
 
 
-def _join(workers: list[Worker], cuts: list[_Cut], digest: str) -> Scan:
+def _join(workers: list[Worker], store: PairStore, digest: str) -> Scan:
     """Bring the threads' tables together; the edge worker is the last."""
     home = workers[0]
+    keys = [w.keys() for w in workers]
     maps = [home.absorb(w) for w in workers[1:]]
-    maps.insert(0, np.arange(home.n_barcodes, dtype=np.int32))
-    blocks = [(*pair, maps[piece.worker]) for piece in _pieces(cuts) for pair in piece.pairs]
+    maps.insert(0, np.arange(len(keys[0]), dtype=np.int32))
     chroms: dict[str, tuple[int, int]] = {}
     for worker in workers:
         for name, n, end in zip(worker.names, worker.tables.name_lines, worker.tables.name_end, strict=True):
@@ -268,7 +298,7 @@ def _join(workers: list[Worker], cuts: list[_Cut], digest: str) -> Scan:
             before = chroms.get(text, (0, 0))
             chroms[text] = (before[0] + int(n), max(before[1], int(end)))
     barcodes, counters = home.barcodes(), home.tables.counters[: home.n_barcodes]
-    return Scan(barcodes, counters, blocks, chroms, _join_samples(workers), digest)
+    return Scan(barcodes, counters, store, maps, keys, chroms, _join_samples(workers), digest)
 
 
 def _join_samples(workers: list[Worker]) -> Intervals:

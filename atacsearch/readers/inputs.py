@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ __all__ = [
     "detect_kind",
     "input_genome",
     "input_intervals",
+    "read_item_parts",
     "read_items",
 ]
 
@@ -60,6 +62,27 @@ def read_items(input: str | Path, universe: Universe, options: ReadOptions | Non
     if kind == "bed":
         return [_read_beds([(str(input), Path(input))], universe, options, str(input), None)]
     return [_read_cells(Path(input), kind, universe, options, str(input), {})]
+
+
+def read_item_parts(
+    input: str | Path, universe: Universe, options: ReadOptions | None = None
+) -> Iterator[Items]:
+    """As `read_items`, but the cells of a fragment file come in parts, so that memory does not grow with it.
+
+    Parts of one source have one `report`, `source` and `content_digest`, and follow one another in order.
+    """
+    options = options or ReadOptions()
+    kind = options.kind or detect_kind(input)
+    path = Path(input)
+    if kind == "cellranger":
+        path, kind = _in_outs(path)
+    if kind != "fragments":
+        yield from read_items(input, universe, options)
+        return
+    from .fragment_items import read_fragment_parts
+
+    sample = options.sample or default_sample(input)
+    yield from read_fragment_parts(path, universe, options, str(input), sample, {})
 
 
 def default_sample(path: str | Path) -> str:
