@@ -41,8 +41,8 @@ def find_ranges(  # type: ignore[no-untyped-def]
             first[i] = 0
             last[i] = 0
             continue
-        low = min(max(low, 0), MAX_POSITION)
-        high = min(max(high, 0), MAX_POSITION)
+        low = 0 if low < 0 else MAX_POSITION if low > MAX_POSITION else low
+        high = 0 if high < 0 else MAX_POSITION if high > MAX_POSITION else high
         floor = bounds[code]
         top = bounds[code + 1]
         if at < floor or at > top:
@@ -66,14 +66,14 @@ def find_ranges(  # type: ignore[no-untyped-def]
                 while above < top and ends[above] <= low:
                     below = above
                     step *= 2
-                    above = min(below + step, top)
+                    above = below + step if below + step < top else top
             else:
                 above = at
                 below = at - 1
                 while below >= floor and ends[below] > low:
                     above = below
                     step *= 2
-                    below = max(above - step, floor - 1)
+                    below = above - step if above - step >= floor else floor - 1
             while above - below > 1:
                 middle = (below + above) >> 1
                 if ends[middle] <= low:
@@ -83,7 +83,7 @@ def find_ranges(  # type: ignore[no-untyped-def]
             at = above
         # and from there the first one that begins at or after `high`: mostly the next or the one after
         above = at
-        stop = min(at + 8, top)
+        stop = at + 8 if at + 8 < top else top
         while above < stop and starts[above] < high:
             above += 1
         if above == at + 8:
@@ -92,7 +92,7 @@ def find_ranges(  # type: ignore[no-untyped-def]
             while above < top and starts[above] < high:
                 below = above
                 step *= 2
-                above = min(below + step, top)
+                above = below + step if below + step < top else top
             while above - below > 1:
                 middle = (below + above) >> 1
                 if starts[middle] < high:
@@ -130,10 +130,12 @@ def union_ranges(first, last, n, positions):  # type: ignore[no-untyped-def]
     at = 0
     after = 0
     for i in range(n):
-        for position in range(max(first[i], after), last[i]):
+        position = first[i] if first[i] > after else after
+        while position < last[i]:
             positions[at] = position
+            position += 1
             at += 1
-        after = max(after, last[i])
+        after = position if position > after else after
     return at
 
 
