@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..genome.intervals import Intervals, concat_ranges
+from ..genome.intervals import Intervals
 from ..genome.tokensets import TokenSets
 from .report import ReadReport
 
@@ -79,13 +79,10 @@ def sets_of_cells(
     Raises:
         InputError: a value is negative, NaN or infinite.
     """
-    from .csr import rows_to_sets
-
     lengths: list[npt.NDArray[np.int64]] = []
     parts: list[npt.NDArray[np.uint32]] = []
     for indptr, columns, values in blocks:
         offsets, tokens = _tokens_of_rows(indptr, columns, values, peaks, report, what)
-        offsets, tokens = rows_to_sets(offsets, tokens, peaks.n_regions)
         lengths.append(np.diff(offsets))
         parts.append(tokens)
     all_offsets = np.zeros(len(names) + 1, np.int64)
@@ -132,28 +129,36 @@ def _tokens_of_rows(
     report: ReadReport,
     what: str,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
-    """Offsets and tokens of rows, duplicates included."""
-    offsets = np.asarray(indptr, np.int64)
+    """Offsets and tokens of rows, each a set."""
+    from .matrix_kernel import KERNELS
+
+    offsets = np.ascontiguousarray(indptr, np.int64)
+    n_peaks = len(peaks.at) - 1
+    bad = len(columns) and not (columns.min() >= 0 and columns.max() < n_peaks)
+    if bad or offsets[0] != 0 or offsets[-1] != len(columns) or (np.diff(offsets) < 0).any():
+        raise InputError(
+            f"{report.source}: {what} is no valid sparse matrix of {n_peaks:,} columns (its indptr or indices "
+            "point outside); write the file again"
+        )
+    is_open = np.empty(0, np.uint8)
     if values is not None:
         check_values(values, report, what)
         if not values.all():
-            open_ = values > 0
-            offsets = np.concatenate([[0], np.cumsum(open_)])[offsets]
-            columns = columns[open_]
-    counts = np.diff(peaks.at)
-    if len(counts) and counts.max() <= 1:
-        single = np.full(len(counts), -1, np.int64)
-        single[counts == 1] = peaks.tokens
-        found = single[columns]
-        hit = found >= 0
-        if not hit.all():
-            offsets = np.concatenate([[0], np.cumsum(hit)])[offsets]
-            found = found[hit]
-        return offsets, found.astype(np.uint32)
-    if not len(counts):
-        return np.zeros_like(offsets), np.empty(0, np.uint32)
-    offsets = np.concatenate([[0], np.cumsum(counts[columns])])[offsets]
-    return offsets, peaks.tokens[concat_ranges(peaks.at[:-1][columns], peaks.at[1:][columns])]
+            is_open = (values > 0).view(np.uint8)
+    all_open = int(not len(is_open))
+    places = np.ascontiguousarray(columns, np.int32)
+    out = np.empty(KERNELS("count_tokens", places, len(places), all_open, is_open, peaks.at), np.uint32)
+    n_rows = len(offsets) - 1
+    new = np.empty(n_rows + 1, np.int64)
+    n_unsorted = KERNELS(
+        "fill_tokens", offsets, n_rows, places, all_open, is_open, peaks.at, peaks.tokens, new, out
+    )
+    out = out[: new[-1]]
+    if n_unsorted:  # peaks in another order than the universe
+        from .csr import rows_to_sets
+
+        return rows_to_sets(new, out, peaks.n_regions)
+    return new, out
 
 
 def rows_of_dense(matrix: npt.NDArray[Any], report: ReadReport, what: str) -> Rows:
