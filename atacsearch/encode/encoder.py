@@ -27,7 +27,7 @@ from .threads import in_order
 # Tokens that go through the network at once. CPU: few enough for activations to be written to memory that the
 # process already has (blocks over 32 MB are given back to the system and cost a page fault for every 4 kB), and
 # for a thousand cells to keep every core busy. CUDA: enough for kernels to outlast their launch.
-PACK_TOKENS = {"cpu": 2_048, "cuda": 262_144}
+PACK_TOKENS = {"cpu": 4_096, "cuda": 262_144}
 
 R = TypeVar("R")
 # Contextual vectors [T, d] of a pack, how they fall into pieces, and the token ids [T]: to what is kept of them.

@@ -190,11 +190,12 @@ def _module_of(config: AtacformerConfig, tensors: dict[str, Tensor], path: Path)
     if not any(name.startswith(ENCODER_PREFIX) for name in tensors):
         tensors = {f"{ENCODER_PREFIX}{name}": value for name, value in tensors.items()}
     tensors = {name: value.float() for name, value in tensors.items() if name not in TIED}
-    module = TaskModel(
-        config,
-        discriminator=any(name.startswith("discriminator.") for name in tensors),
-        batches=any(name.startswith("batch_prediction_head.") for name in tensors),
-    )
+    with torch.device("meta"):  # shapes only: drawing weights that are replaced at once takes seconds
+        module = TaskModel(
+            config,
+            discriminator=any(name.startswith("discriminator.") for name in tensors),
+            batches=any(name.startswith("batch_prediction_head.") for name in tensors),
+        )
     wanted = module.state_dict()
     missing, unexpected = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
     if missing or unexpected:
@@ -208,7 +209,9 @@ def _module_of(config: AtacformerConfig, tensors: dict[str, Tensor], path: Path)
                 f"{path / WEIGHTS}: {name} has shape {tuple(value.shape)}, "
                 f"config.json asks for {tuple(wanted[name].shape)}"
             )
-    module.load_state_dict(tensors)
+    # The file's own pages, mapped privately: what is never looked up, such as most of a token table, is never
+    # read, and nothing lies in memory twice. `save` replaces files and so leaves mapped ones as they are.
+    module.load_state_dict(tensors, assign=True)
     return module
 
 
