@@ -10,6 +10,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,30 @@ import numpy as np
 from ..errors import AtacsearchError
 from .columns import payload_key
 from .durable import check_space, copy_tree, disk_errors, put_in_place, remove, size_of, temporary
-from .filters import to_edge
+from .filters import BoundWhere, matches, to_edge
 from .manifest import Part, ShardEntry, count_points
 from .shards import read_points
 from .types import KINDS, IndexInfo
 from .vectors import Collection, Hits, Query, StoredPoint, columns_inside, merge_hits, plan_parts
 
 QUERIES_A_CALL = 1_000
-LINKS = 16  # of a point in the graph
-BUILD_CANDIDATES = 100  # looked at for the links of a point
+LINKS = 24  # of a point in the graph
+BUILD_CANDIDATES = 128  # looked at for the links of a point
+CANDIDATES = 512  # looked at by a query
+OVERSAMPLING = 3.0  # times k candidates are compared again with the float16 vectors behind the int8 ones
 # Links within each value of each payload column would cost more than the graph itself (a publish of 100,000 x 128
 # with five columns took 371 s with them and 81 s without); filtered walks look two links ahead instead (ACORN,
 # arXiv:2403.04871).
 PAYLOAD_LINKS = 0
 FILTERED_CANDIDATES = 256
+# A filter that this share of the points meets is applied to longer answers instead of inside the walk.
+COMMON = 0.3
+SHARES_KEPT = 1_000
 NOT_WRITABLE = ("Permission denied", "Read-only file system", "No space left")
 FULL_SCAN = 10_000  # kB of vectors below which no graph is worth its links
+# Bytes of float32 vectors from which a part holds int8 in memory and float16 behind it; large enough for the
+# float16 vectors to get a graph.
+QUANTISED = 24_000_000
 
 
 class PartUnavailableError(AtacsearchError):
@@ -52,6 +61,7 @@ class EmbeddedStore:
         self._index = index
         self._info = info
         self._open: dict[str, Any] = {}
+        self._shares: dict[tuple[str, BoundWhere], float] = {}
         self._lock = threading.Lock()
         self._copies: tempfile.TemporaryDirectory[str] | None = None
 
@@ -62,15 +72,15 @@ class EmbeddedStore:
         self, collection: Collection, parts: Sequence[Part], live: Sequence[ShardEntry]
     ) -> list[Part]:
         """Keep what fits of `parts` and build one new part of the rest; see `plan_parts`."""
-        kept, shards = plan_parts(collection, parts, live)
-        if not shards:
-            return kept
-        return [*kept, self._build(collection, shards)]
+        kept, groups = plan_parts(collection, parts, live)
+        for number, shards in enumerate(groups):
+            name = f"part-{collection.generation}" + (f"-{number}" if number else "")
+            kept.append(self._build(collection, shards, name))
+        return kept
 
-    def _build(self, collection: Collection, shards: Sequence[ShardEntry]) -> Part:
+    def _build(self, collection: Collection, shards: Sequence[ShardEntry], name: str) -> Part:
         import qdrant_edge as qe
 
-        name = f"part-{collection.generation}"
         path = self._folder(collection.kind, name)
         made = temporary(path)
         doing = f"building vectors of the {collection.kind}"
@@ -87,21 +97,7 @@ class EmbeddedStore:
         try:
             with disk_errors(self._index, doing):
                 made.mkdir(parents=True)
-                half = self._info.dtype == "float16"
-                datatype = qe.VectorStorageDatatype.Float16 if half else qe.VectorStorageDatatype.Float32
-                shard = qe.EdgeShard.create(
-                    str(made),
-                    qe.EdgeConfig(
-                        vectors={
-                            v: qe.EdgeVectorParams(d, qe.Distance.Cosine, datatype=datatype)
-                            for v, d in self._info.vectors.items()
-                        },
-                        hnsw_config=qe.HnswIndexConfig(
-                            LINKS, BUILD_CANDIDATES, FULL_SCAN, payload_m=PAYLOAD_LINKS
-                        ),
-                        wal_enabled=False,
-                    ),
-                )
+                shard = qe.EdgeShard.create(str(made), self._config(n))
                 try:
                     shard.update(
                         qe.UpdateOperation.create_field_index("_shard", qe.PayloadSchemaType.Integer)
@@ -128,6 +124,28 @@ class EmbeddedStore:
             raise
         numbers = {s.number: s.source.id for s in shards}
         return Part(name, collection.kind, numbers, points, inside, collection.generation)
+
+    def _config(self, points: int) -> Any:
+        """How a part of so many points is stored."""
+        import qdrant_edge as qe
+
+        vectors = {}
+        for name, dim in self._info.vectors.items():
+            large = 4 * points * dim >= QUANTISED
+            half = large or self._info.dtype == "float16"
+            vectors[name] = qe.EdgeVectorParams(
+                dim,
+                qe.Distance.Cosine,
+                datatype=qe.VectorStorageDatatype.Float16 if half else qe.VectorStorageDatatype.Float32,
+                quantization_config=(
+                    qe.ScalarQuantizationConfig(qe.ScalarType.Int8, memory=qe.Memory.Pinned)
+                    if large
+                    else None
+                ),
+                memory=qe.Memory.Cold if large else None,
+            )
+        graph = qe.HnswIndexConfig(LINKS, BUILD_CANDIDATES, FULL_SCAN, payload_m=PAYLOAD_LINKS)
+        return qe.EdgeConfig(vectors=vectors, hnsw_config=graph, wal_enabled=False)
 
     def activate(self, kind: str, parts: Sequence[Part]) -> None:
         """Nothing to do: the manifest names the parts."""
@@ -233,24 +251,84 @@ class EmbeddedStore:
                 )
             return filters[source]
 
-        params = qe.SearchParams(exact=query.exact)
-        if not query.exact and (must or query.not_points):
-            params = qe.SearchParams(FILTERED_CANDIDATES, acorn=qe.AcornSearchParams(enable=True))
+        sources = query.not_sources
+        chosen = [filter_of(sources[i] if sources is not None else None) for i in range(len(query.vectors))]
+        where = query.where
+        if where is None or query.exact or must_not or sources is not None:
+            return self._ask(shard, query, range(len(query.vectors)), chosen, query.k, [])
+        share = self._share(part, shard, where, filter_of(None))
+        longer = ceil(1.3 * query.k / max(share, COMMON)) + 16
+        if share < COMMON or longer > CANDIDATES / OVERSAMPLING:
+            return self._ask(shard, query, range(len(query.vectors)), chosen, query.k, [])
+        # the walk through a graph of which half is forbidden finds less, and slower, than a longer answer holds
+        keys = [payload_key(c.column) for c in where.conditions]
+        unfiltered = [None] * len(query.vectors)
+        found = self._ask(shard, query, range(len(query.vectors)), unfiltered, longer, keys, where)
+        short = [i for i, some in enumerate(found) if len(some) < query.k]
+        for i, some in zip(short, self._ask(shard, query, short, chosen, query.k, []), strict=True):
+            found[i] = some
+        return [some[: query.k] for some in found]
+
+    def _share(self, part: Part, shard: Any, where: BoundWhere, translated: Any) -> float:
+        """About which share of a part's points meets a filter."""
+        import qdrant_edge as qe
+
+        key = (f"{part.kind}/{part.name}", where)
+        if key not in self._shares:
+            if len(self._shares) >= SHARES_KEPT:
+                self._shares.clear()
+            self._shares[key] = shard.count(qe.CountRequest(False, translated)) / max(part.points, 1)
+        return self._shares[key]
+
+    @staticmethod
+    def _ask(
+        shard: Any,
+        query: Query,
+        which: Sequence[int],
+        filters: Sequence[Any],
+        limit: int,
+        keys: Sequence[str],
+        where: BoundWhere | None = None,
+    ) -> Hits:
+        """Ask a part some of the queries; with `where`, answers that do not meet it are left out.
+
+        Args:
+            shard: the opened part.
+            query: the batch.
+            which: which of its vectors.
+            filters: filter of each query of the batch, by its number.
+            limit: answers wanted.
+            keys: payload keys that `where` needs.
+            where: filter to apply to the answers.
+        """
+        import qdrant_edge as qe
+
+        again = qe.QuantizationSearchParams(ignore=query.exact, rescore=True, oversampling=OVERSAMPLING)
+        plain = qe.SearchParams(CANDIDATES, exact=query.exact, quantization=again)
+        acorn = qe.AcornSearchParams(enable=True, max_selectivity=1.0)
+        filtered = qe.SearchParams(FILTERED_CANDIDATES, quantization=again, acorn=acorn)
         hits: Hits = []
-        for start in range(0, len(query.vectors), QUERIES_A_CALL):
+        for start in range(0, len(which), QUERIES_A_CALL):
+            some = list(which[start : start + QUERIES_A_CALL])
             requests = [
                 qe.QueryRequest(
-                    limit=query.k,
+                    limit=limit,
                     query=qe.Query.Nearest(vector, using=query.name),
-                    filter=filter_of(query.not_sources[start + i] if query.not_sources is not None else None),
-                    params=params,
-                    with_payload=["id"],
+                    filter=filters[i],
+                    params=plain if query.exact or filters[i] is None else filtered,
+                    with_payload=["id", *keys],
                     with_vector=False,
                 )
-                for i, vector in enumerate(query.vectors[start : start + QUERIES_A_CALL].tolist())
+                for i, vector in zip(some, query.vectors[some].tolist(), strict=True)
             ]
-            answers = shard.query_batch(qe.QueryBatchRequest(requests))
-            hits += [[(hit.payload["id"], hit.score) for hit in answer] for answer in answers]
+            for answer in shard.query_batch(qe.QueryBatchRequest(requests)):
+                hits.append(
+                    [
+                        (hit.payload["id"], hit.score)
+                        for hit in answer
+                        if where is None or matches(where, hit.payload)
+                    ]
+                )
         return hits
 
     def keep_open(self, parts: Iterable[Part]) -> None:

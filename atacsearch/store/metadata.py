@@ -6,20 +6,29 @@ processes. All SQL is in `sql/`; tables with label columns are made from Arrow t
 
 from __future__ import annotations
 
+import math
+import shutil
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ..errors import InputError
+from ..genome.intervals import concat_ranges
 from .columns import BUILT_IN, MAX_TEXT_VALUES, column_kind
+from .filters import COMPARE, BoundCondition, BoundWhere
 from .manifest import ShardEntry
 from .sqlfiles import migrations, query
-from .types import KINDS, Column
+from .types import KINDS, Column, check_kind
 
 FILE = "metadata.duckdb"
 HIDDEN = ("_shard", "_row", "_pos")
+FEW = 50  # times as many items as ids asked for: these are found by their hash, without reading all ids
 
 
 def _connect(path: Path, read_only: bool) -> Any:
@@ -45,10 +54,26 @@ def empty_items() -> Any:
     return pa.table({name: pa.array([], kind) for name, kind in types.items()})
 
 
+@dataclass(frozen=True)
+class Incoming:
+    """Metadata rows of new shards of one collection.
+
+    Attributes:
+        schema: Arrow table of no rows with all their columns.
+        tables: the rows, a shard at a time, so that many shards never lie in memory together.
+    """
+
+    schema: Any
+    tables: Iterable[Any] = ()
+
+
 def build_metadata(
-    path: Path, shards: Sequence[ShardEntry], incoming: Mapping[str, Sequence[Any]], previous: Path | None
+    path: Path, shards: Sequence[ShardEntry], incoming: Mapping[str, Incoming], previous: Path | None
 ) -> dict[str, dict[str, Column]]:
     """Write the DuckDB file of a new generation.
+
+    Where the columns stay as they are, the file of the generation before is copied (about 30 bytes an item) and
+    rows are deleted and added; else all rows are written anew.
 
     Args:
         path: file to make.
@@ -59,36 +84,77 @@ def build_metadata(
     Returns:
         Per collection, its columns; `indexed` says which may be filtered.
     """
-    import pyarrow as pa
-
-    con = _connect(path, read_only=False)
     old = _connect(previous, read_only=True) if previous is not None else None
     try:
-        for version, name, text in migrations():
-            con.execute(text)
-            con.execute(query("record_migration"), {"version": version, "name": name})
-        con.register("incoming", _shard_rows(shards))
-        con.execute(query("insert_shards"))
-        con.unregister("incoming")
-        columns: dict[str, dict[str, Column]] = {}
-        for kind in KINDS:
-            rows = pa.concat_tables([empty_items(), *incoming.get(kind, ())], promote_options="default")
-            con.register("incoming", rows)
-            if old is not None:
-                # streamed, so that a large collection never lies in memory as a whole
-                con.register("previous", _reader(old.sql(query("all_rows"), params={"kind": kind})))
-            else:
-                con.register("previous", empty_items())
-            con.sql(query("carry_rows")).create(kind)
-            con.unregister("incoming")
-            con.unregister("previous")
-            columns[kind] = _describe(con, kind)
-        con.execute("CHECKPOINT")
+        copied = old is not None and all(_fits(old, kind, incoming) for kind in KINDS)
+        if copied:
+            assert previous is not None
+            shutil.copyfile(previous, path)
+        con = _connect(path, read_only=False)
+        try:
+            _write(con, shards, incoming, None if copied else old, copied)
+            columns = {kind: _describe(con, kind) for kind in KINDS}
+            con.execute("CHECKPOINT")
+        finally:
+            con.close()
     finally:
-        con.close()
         if old is not None:
             old.close()
     return columns
+
+
+def _fits(old: Any, kind: str, incoming: Mapping[str, Incoming]) -> bool:
+    """Whether new rows have no columns but those of the generation before, each of the same type."""
+    if kind not in incoming:
+        return True
+    have = old.table(kind).limit(0).to_arrow_table().schema
+    fields = incoming[kind].schema.schema
+    return all(f.name in have.names and have.field(f.name).type == f.type for f in fields)
+
+
+def _write(
+    con: Any, shards: Sequence[ShardEntry], incoming: Mapping[str, Incoming], old: Any, copied: bool
+) -> None:
+    """Bring the tables of a new file, or of a copy, to what the live shards hold."""
+    import pyarrow as pa
+
+    if copied:
+        con.execute(query("clear_shards"))
+    else:
+        for version, name, text in migrations():
+            con.execute(text)
+            con.execute(query("record_migration"), {"version": version, "name": name})
+    con.register("incoming", _shard_rows(shards))
+    con.execute(query("insert_shards"))
+    con.unregister("incoming")
+    if copied:
+        con.execute(query("drop_rows"))
+    for kind in KINDS:
+        new = incoming.get(kind, Incoming(empty_items()))
+        if not copied:
+            schemas = [old.table(kind).limit(0).to_arrow_table()] if old is not None else []
+            # of a column with two types the wider one holds both
+            columns = pa.concat_tables([empty_items(), *schemas, new.schema], promote_options="permissive")
+            con.register("incoming", columns)
+            con.table("incoming").create(kind)
+            con.unregister("incoming")
+            if old is not None:
+                # streamed, so that a large collection never lies in memory as a whole
+                live = {"kind": kind, "live": [s.number for s in shards]}
+                con.register("incoming", _reader(old.sql(query("all_rows"), params=live)))
+                con.sql(query("conform"), params={"kind": kind}).insert_into(kind)
+                con.unregister("incoming")
+        for table in new.tables:
+            con.register("incoming", table)
+            con.sql(query("conform"), params={"kind": kind}).insert_into(kind)
+            con.unregister("incoming")
+
+
+def _column(name: str) -> Any:
+    """A column by its name, whatever characters that has."""
+    import duckdb
+
+    return duckdb.ColumnExpression(name)
 
 
 def _reader(relation: Any) -> Any:
@@ -123,16 +189,28 @@ def _describe(con: Any, kind: str) -> dict[str, Column]:
     """The columns of a collection that users see, with their number of distinct values."""
     counts = con.execute(query("count_distinct"), {"kind": kind}).fetchall()[0]
     dtypes = {"VARCHAR": "string", "BIGINT": "int64", "DOUBLE": "double", "BOOLEAN": "bool"}
-    types = con.table(kind).dtypes
+    types = dict(zip(con.table(kind).columns, con.table(kind).dtypes, strict=True))
+    seen = [name for name in types if name not in ("id", "item", *HIDDEN)]
     columns: dict[str, Column] = {}
-    for name, kind_of_db, n in zip(con.table(kind).columns, types, counts, strict=True):
-        if name in ("id", "item", *HIDDEN):
-            continue
-        dtype = dtypes.get(str(kind_of_db), "string")
+    for name, n in zip(seen, counts, strict=True):
+        dtype = dtypes.get(str(types[name]), "string")
         family = column_kind(dtype) if n else "empty"
         indexed = n > 0 and (family != "text" or n <= MAX_TEXT_VALUES or name in BUILT_IN)
         columns[name] = Column(name, family, dtype, int(n), indexed, label=name not in BUILT_IN)
     return columns
+
+
+def _expression(condition: BoundCondition) -> Any:
+    """A condition in DuckDB's own terms; null meets none, and neither does a number that is not finite."""
+    import duckdb
+
+    column = _column(condition.column)
+    values = [duckdb.ConstantExpression(v) for v in condition.values]
+    found = column.isin(*values) if condition.op == "in" else COMPARE[condition.op](column, values[0])
+    if condition.kind == "number":
+        infinite = [duckdb.ConstantExpression(v) for v in (math.inf, -math.inf, math.nan)]
+        found = found & column.isnotin(*infinite)
+    return found
 
 
 class Metadata:
@@ -164,6 +242,7 @@ class Metadata:
             remedy = "run: atacsearch index repair" if version < newest else "install a newer atacsearch"
             raise InputError(f"{path} has metadata schema {version}, this version reads {newest}; {remedy}")
         self._local = threading.local()
+        self._places: dict[str, tuple[Any, Any]] = {}
 
     def close(self) -> None:
         """Let go of the file."""
@@ -199,13 +278,14 @@ class Metadata:
         """All ids, in order of shard and row."""
         return list(self._table("ordered_ids", kind=kind)["id"].to_pylist())
 
-    def rows(self, kind: str, ids: Sequence[str]) -> Any:
-        """All columns of the given ids, in that order.
+    def rows(self, kind: str, ids: Sequence[str], columns: Sequence[str] | None = None) -> Any:
+        """All columns of the given ids, or those named, in the order of `ids`.
 
         Raises:
             InputError: an id is not in the index.
         """
-        return self._found(kind, ids, self._joined("rows_of_ids", ids, kind=kind))
+        chosen = None if columns is None else [*dict.fromkeys(("_pos", *columns))]
+        return self._found(kind, ids, self._joined_rows(kind, ids, chosen))
 
     def places(self, kind: str, ids: Sequence[str]) -> Any:
         """Columns `_shard` and `_row` of the given ids, in that order.
@@ -213,7 +293,47 @@ class Metadata:
         Raises:
             InputError: an id is not in the index.
         """
-        return self._found(kind, ids, self._joined("places_of_ids", ids, kind=kind))
+        return self._found(kind, ids, self._joined_rows(kind, ids, ["_pos", "_shard", "_row"]))
+
+    def _joined_rows(self, kind: str, ids: Sequence[str], columns: Sequence[str] | None) -> Any:
+        """Rows of the ids that are there, with their `_pos` in `ids`."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if len(ids) * FEW > self.count(kind):
+            table = self._joined("rows_of_ids", ids, kind=kind)
+            return table if columns is None else table.select(list(columns))
+        pos, place = self._find_places(kind, ids)
+        asked = pa.array(ids, pa.string())
+        wanted = pa.table({"pos": pos, "id": asked.take(pa.array(pos)), "place": place})
+        cursor = self._cursor()
+        cursor.register("wanted", wanted)
+        try:
+            found = cursor.sql(query("rows_at").format(items=check_kind(kind)))
+            if columns is not None:
+                found = found.select(*map(_column, dict.fromkeys((*columns, "_id", "id"))))
+            table = found.to_arrow_table()
+        finally:
+            cursor.unregister("wanted")
+        table = table.filter(pc.equal(table["_id"], table["id"]))  # two ids may have one hash
+        return table.drop_columns(["_id"]) if columns is None else table.select(list(columns))
+
+    def _find_places(
+        self, kind: str, ids: Sequence[str]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Positions in `ids` and row numbers of a table where these ids may be: all whose hash agrees.
+
+        16 bytes an item are kept from the first call on.
+        """
+        if kind not in self._places:
+            table = self._cursor().sql(query("hashes_of_ids").format(items=check_kind(kind))).to_arrow_table()
+            hashes = table["hash"].to_numpy()
+            order = np.argsort(hashes)
+            self._places[kind] = hashes[order], table["place"].to_numpy()[order]
+        hashes, places = self._places[kind]
+        asked = self._joined("hashes_of_wanted", ids)["hash"].to_numpy()
+        first, last = np.searchsorted(hashes, asked), np.searchsorted(hashes, asked, side="right")
+        return np.repeat(np.arange(len(ids)), last - first), places[concat_ranges(first, last)]
 
     def _found(self, kind: str, ids: Sequence[str], table: Any) -> Any:
         if table.num_rows != len(ids):
@@ -242,6 +362,13 @@ class Metadata:
         if columns is None:
             return self._table("ordered_rows", kind=kind)
         return self._table("chosen_rows", kind=kind, columns=list(columns)).select(list(columns))
+
+    def matching(self, kind: str, where: BoundWhere) -> Any:
+        """Ids of the items that meet a filter, as an Arrow column in no order."""
+        found = self._cursor().table(check_kind(kind))
+        for condition in where.conditions:
+            found = found.filter(_expression(condition))
+        return found.select(_column("id")).to_arrow_table()["id"]
 
     def sources(self) -> Any:
         """Arrow table of all sources, with their number of items."""

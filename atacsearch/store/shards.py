@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..genome.intervals import concat_ranges
+from ..genome.intervals import concat_ranges, sorted_unique
 from ..genome.tokensets import TokenSets
 from .columns import VECTOR_PREFIX, cast_table, payload_key, payload_values
 from .durable import put_in_place, remove, sha256_of, temporary
@@ -169,6 +169,22 @@ def read_metadata_rows(index: Path, entry: ShardEntry, types: Mapping[str, str])
     )
 
 
+def read_metadata_schema(index: Path, entries: Sequence[ShardEntry], types: Mapping[str, str]) -> Any:
+    """A table of no rows with all columns that `read_metadata_rows` gives for these shards."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tables = []
+    for entry in entries:
+        fields = [
+            f
+            for f in pq.read_schema(index / entry.file)
+            if f.name != "tokens" and not f.name.startswith(VECTOR_PREFIX)
+        ]
+        tables.append(cast_table(pa.schema(fields).empty_table(), types))
+    return add_places(pa.concat_tables(tables, promote_options="permissive"), 0, pa)
+
+
 def add_places(table: Any, number: int, pa: Any) -> Any:
     """Append the columns `_shard` and `_row` that lead from metadata back to the shard."""
     rows = pa.array(np.arange(table.num_rows), pa.int64())
@@ -221,7 +237,7 @@ def _read_groups(
     sizes = np.array([file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)], np.int64)
     starts = np.cumsum(sizes) - sizes
     group = np.searchsorted(starts, rows, side="right") - 1
-    needed = np.unique(group)
+    needed = sorted_unique(group)
     new_start = np.zeros(len(sizes), np.int64)
     new_start[needed] = np.cumsum(sizes[needed]) - sizes[needed]
     return file.read_row_groups(needed.tolist(), columns=[column]), rows - starts[group] + new_start[group]

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..genome.intervals import sorted_unique
 from ..genome.tokensets import TokenSets
 from .embedded import PartUnavailableError
 from .filters import BoundWhere, Where, bind_where, parse_where, to_mask
@@ -128,8 +129,8 @@ class Snapshot:
             InputError: an unknown id or column.
         """
         check_kind(kind)
-        table = self._metadata.rows(kind, ids)
-        return table.select(self._names(kind, columns, table.column_names))
+        names = self._names(kind, columns, ["id", "item", *self._columns(kind)])
+        return self._metadata.rows(kind, ids, names).select(names)
 
     def table(self, kind: str, columns: Sequence[str] | None = None) -> Any:
         """Metadata of all items as an Arrow table, in the order of `all_ids`; columns as in `rows`."""
@@ -148,6 +149,16 @@ class Snapshot:
                     f"the {kind} of this index have no column {name!r}; columns: {', '.join(visible)}"
                 )
         return [by_fold[n.casefold()] for n in columns]
+
+    def matching(self, kind: str, where: Where | str | Sequence[str]) -> Any:
+        """Ids of the items that meet a filter, as an Arrow column of text in no order.
+
+        Raises:
+            InputError: a filter that cannot be served, as in `knn`.
+        """
+        check_kind(kind)
+        parsed = where if isinstance(where, Where) else parse_where(where)
+        return self._metadata.matching(kind, bind_where(parsed, self._columns(kind), kind))
 
     def find(self, kind: str, text_id: str) -> str | None:
         """The id that a user means by `text_id`: an id, or the name of exactly one item; None for no match.
@@ -204,7 +215,7 @@ class Snapshot:
         shard, row = np.asarray(table["_shard"], np.int64), np.asarray(table["_row"], np.int64)
         return [
             (self._shards[int(number)], at, row[at])
-            for number in np.unique(shard)
+            for number in sorted_unique(shard)
             for at in [np.flatnonzero(shard == number)]
         ]
 

@@ -19,7 +19,8 @@ from .manifest import Part, ShardEntry, count_points
 from .types import Column, IndexInfo
 
 SMALL_PART = 5_000  # always merged: opening a part costs more than searching it
-MAX_MERGED = 1_000_000  # a part this large is rebuilt only when half of it is deleted
+# Points of one part at the most: it bounds the memory of building (see docs/decisions.md). A shard is never divided.
+MAX_PART = 500_000
 Hits = list[list[tuple[str, float]]]
 
 
@@ -121,12 +122,13 @@ def is_stale(part: Part, collection: Collection) -> bool:
 
 def plan_parts(
     collection: Collection, parts: Sequence[Part], live: Sequence[ShardEntry]
-) -> tuple[list[Part], list[ShardEntry]]:
-    """Which parts stay as they are, and which shards go together into one new part.
+) -> tuple[list[Part], list[list[ShardEntry]]]:
+    """Which parts stay as they are, and which shards go together into each new part.
 
     Parts are merged as in Bentley and Saxe's logarithmic method (doi:10.1016/0196-6774(80)90015-2): a part
-    joins the new one where it is not larger than it, so that n points lie in at most log2(n) parts and each
-    is rebuilt at most log2(n) times. Stale parts and those that are half dead are rebuilt.
+    joins the new one where it is not larger than it, so that n points lie in at most log2(n) parts below
+    `MAX_PART` and each is rebuilt at most log2(MAX_PART) times; more than `MAX_PART` new points are divided
+    evenly. Stale parts and those that are half dead are rebuilt.
     """
     by_number = {s.number: s for s in live}
     keep: list[tuple[int, Part]] = []
@@ -143,13 +145,30 @@ def plan_parts(
     size = count_points(fresh)
     kept: list[Part] = []
     for points, part in sorted(keep, key=lambda pair: pair[0]):
-        if points <= max(size, SMALL_PART) and points + size <= MAX_MERGED:
+        if points <= max(size, SMALL_PART) and points + size <= MAX_PART:
             fresh += [by_number[n] for n in part.shards if n in by_number]
             size += points
         else:
             kept.append(part)
     order = {part.name: i for i, part in enumerate(parts)}
-    return sorted(kept, key=lambda p: order[p.name]), sorted(fresh, key=lambda s: s.number)
+    kept.sort(key=lambda p: order[p.name])
+    return kept, divide(sorted(fresh, key=lambda s: s.number), MAX_PART)
+
+
+def divide(shards: Sequence[ShardEntry], most: int) -> list[list[ShardEntry]]:
+    """Runs of shards of about the same number of points, none above `most` unless one shard is."""
+    total = count_points(shards)
+    aim = total / -(-total // most)
+    groups: list[list[ShardEntry]] = []
+    size = 0
+    for shard in shards:
+        full = size + shard.n_points > most or size + shard.n_points / 2 > aim
+        if not groups or full:
+            groups.append([])
+            size = 0
+        groups[-1].append(shard)
+        size += shard.n_points
+    return groups
 
 
 def columns_inside(collection: Collection, shards: Sequence[ShardEntry]) -> dict[str, str]:

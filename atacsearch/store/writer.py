@@ -28,8 +28,8 @@ from .manifest import (
     read_current,
     read_manifest,
 )
-from .metadata import FILE, Metadata, build_metadata
-from .shards import read_metadata_rows, shard_table, slice_batch, write_shard
+from .metadata import FILE, Incoming, Metadata, build_metadata
+from .shards import read_metadata_rows, read_metadata_schema, shard_table, slice_batch, write_shard
 from .types import KINDS, ONE, Batch, Column, IndexInfo, Source, check_kind
 from .vectors import Collection, VectorStore
 
@@ -303,10 +303,14 @@ class Writer:
         rows_of = list(new)
         if not kept or any(_changed(old.get(kind, {}), types[kind]) for kind in KINDS):
             previous, rows_of = None, [*kept, *new]
-        incoming = {
-            kind: [read_metadata_rows(self._index, s, types[kind]) for s in rows_of if s.kind == kind]
-            for kind in KINDS
-        }
+        incoming = {}
+        for kind in KINDS:
+            entries = [s for s in rows_of if s.kind == kind]
+            if entries:
+                incoming[kind] = Incoming(
+                    read_metadata_schema(self._index, entries, types[kind]),
+                    (read_metadata_rows(self._index, s, types[kind]) for s in entries),
+                )
         return build_metadata(path, [*kept, *new], incoming, previous)
 
     def _adopt(self, manifest: Manifest) -> None:

@@ -1,1 +1,1 @@
-SELECT count(DISTINCT COLUMNS(*)) FROM query_table($kind);
+SELECT count(DISTINCT COLUMNS(* EXCLUDE (id, item, _shard, _row))) FROM query_table($kind);

@@ -1,0 +1,1 @@
+SELECT hash(id) AS hash FROM wanted ORDER BY pos;
