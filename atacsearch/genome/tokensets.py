@@ -122,12 +122,16 @@ class TokenSets:
         """An Arrow table with the columns `id` (string) and `tokens` (list<uint32>)."""
         import pyarrow as pa
 
+        from .arrow import number_array, text_array
+
         if len(self.tokens) > np.iinfo(np.int32).max:
             raise InputError(
                 f"{len(self.tokens):,} tokens are too many for one table; write the sets in parts"
             )
-        lists = pa.ListArray.from_arrays(pa.array(self.offsets.astype(np.int32)), pa.array(self.tokens))
-        table = pa.table({"id": pa.array(self.names, pa.string()), "tokens": lists})
+        lists = pa.ListArray.from_arrays(
+            number_array(self.offsets.astype(np.int32)), number_array(self.tokens)
+        )
+        table = pa.table({"id": text_array(self.names), "tokens": lists})
         meta = {DIGEST_KEY: self.universe_digest.encode()} if self.universe_digest else {}
         return table.replace_schema_metadata(meta)
 

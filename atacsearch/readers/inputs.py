@@ -276,12 +276,12 @@ def _bed_tokens(
 
 def _with_counts(labels: Any, counts: list[tuple[int, float]]) -> Any:
     """Add what was read of each file: its regions, and the fraction of them in the universe."""
-    import pyarrow as pa
+    from ..genome.arrow import number_array
 
     columns = {"n_regions": [n for n, _ in counts], "frac_in_universe": [f for _, f in counts]}
     for name, values in columns.items():
         if name not in labels.column_names:
-            labels = labels.append_column(name, pa.array(values))
+            labels = labels.append_column(name, number_array(values))
     return labels
 
 
