@@ -1,54 +1,49 @@
-"""Times of reading a fragment file: ours, bare inflation, and gtars where an interpreter has it.
+"""Times of turning a fragment file into token sets: ours, bare inflation, gtars and SnapATAC2.
 
-    python scripts/bench/fragments.py [--lines 20000000] [--peer-python PEER/bin/python] [--json out.json]
+    python scripts/bench/fragments.py [--lines 20000000] [--large 200000000] [--peer-python PEER/bin/python]
 
-PEER is an environment of its own (`python -m venv PEER && PEER/bin/pip install gtars`). The file is drawn by
-`fragment_file.py`. Every measurement is a process of its own; rows marked * count the reading alone, after
-start, universe and a small file, the others the whole process. Rounds go through all rows in turn, the first
-round is a warm-up. CPU is user and system time; peak is the resident memory of the process (of small ones,
-that of this script, some 15 MB, from which they are started).
+PEER is an environment of its own (`python -m venv PEER && PEER/bin/pip install gtars snapatac2`). Files are
+drawn by `fragment_file.py`. Every measurement is a process of its own. Rows marked * count the reading alone,
+after start, universe and a small file; the others are whole commands. Rounds go through all rows in turn, the
+first is a warm-up; peers run once. CPU is user and system time, peak the resident memory of the process.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
+import gzip
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from datetime import date
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-OURS = "read_items *"
-PEER = "gtars tokenize_fragment_file *"
+from measuring import Row, command, finish, has, options, run
 
+TOKENIZE = Path(sys.executable).with_name("atacsearch")
 _TIMER = """
 import json, resource, sys, time
 def timed(call):
     wall, cpu = time.perf_counter(), time.process_time()
     answer = call()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    return answer, {"wall": wall, "cpu": cpu, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}
-universe, small, path = sys.argv[1:]
+    return answer, {"wall": wall, "cpu": cpu, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}
+universe, small, path = sys.argv[1:4]
 """
 READ = (
     _TIMER
     + """
 from atacsearch.genome.universe import Universe
 from atacsearch.readers.inputs import ReadOptions, read_items
-universe, options = Universe.from_bed(universe), ReadOptions(min_fragments=1)
+universe = Universe.from_bed(universe)
+options = ReadOptions(min_fragments=1, tss=sys.argv[4] if len(sys.argv) > 4 else None)
 read_items(small, universe, options)
 (items,), found = timed(lambda: read_items(path, universe, options))
 print(json.dumps({**found, "items": len(items.sets), "tokens": len(items.sets.tokens)}))
 """
 )
-READ_PEER = (
+GTARS = (
     _TIMER
     + """
 from gtars.tokenizers import Tokenizer, tokenize_fragment_file
@@ -59,141 +54,168 @@ tokens = sum(len(set(ids) - {tokenizer.unk_token_id}) for ids in sets.values())
 print(json.dumps({**found, "items": len(sets), "tokens": tokens}))
 """
 )
+SNAPATAC2 = (
+    _TIMER
+    + """
+import snapatac2 as snap
+def work():
+    data = snap.pp.import_fragments(path, snap.genome.hg38, min_num_fragments=1, sorted_by_barcode=False)
+    return snap.pp.make_peak_matrix(data, peak_file=universe, counting_strategy="fragment")
+matrix, found = timed(work)
+print(json.dumps({**found, "items": matrix.n_obs, "tokens": int((matrix.X > 0).sum())}))
+"""
+)
 
 
-def steps(folder: Path, peer: str | None) -> dict[str, list[str]]:
-    """Command of each row; those marked * print their own measures."""
-    files = [str(folder / name) for name in ("universe.bed", "small.tsv", "fragments.tsv.gz")]
-    universe, _, path = files
-    ours = str(Path(sys.executable).with_name("atacsearch"))
-    target = str(folder / "tokens.parquet")
-    igzip = [shutil.which("igzip") or "", "-dc", path]
-    rows = {
-        OURS: [sys.executable, "-c", READ, *files],
-        "atacsearch tokenize": [
-            ours, "tokenize", path, "--universe", universe, "-o", target, "--min-fragments", "1"
-        ],
-        "gunzip -c": ["gunzip", "-c", path],
-        "igzip -dc" if igzip[0] else "python -m isal.igzip -dc": (
-            igzip if igzip[0] else [sys.executable, "-m", "isal.igzip", "-dc", path]
-        ),
-    }  # fmt: skip
-    if peer:
-        rows[PEER] = [peer, "-c", READ_PEER, *files]
-    return rows
+INFLATE = """
+import sys
+from isal import igzip
+with igzip.open(sys.argv[1]) as text:
+    while text.read(1 << 20):
+        pass
+"""
 
 
-def measure(name: str, command: list[str]) -> dict[str, float]:
-    """Run one command: wall and CPU seconds, peak MB, and what it says itself."""
-    itself = name.endswith("*")
-    began = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as errors:
-        run = subprocess.Popen(
-            command, stdout=subprocess.PIPE if itself else subprocess.DEVNULL, stderr=errors, text=True
-        )
-        said = run.stdout.read() if run.stdout else "{}"
-        _, status, used = os.wait4(run.pid, 0)
-        run.returncode = os.waitstatus_to_exitcode(status)
-        if run.returncode:
-            errors.seek(0)
-            sys.exit(f"{name} failed with status {run.returncode}: {errors.read()[-2000:]}")
-    wall = time.perf_counter() - began
-    found = {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss / 1e3}
-    return {**found, **json.loads(said)}
+def draw(folder: Path, lines: int, barcodes: int = 2_000) -> Path:
+    """The folder of a file of so many fragments; drawn unless it is there."""
+    place = folder / (str(lines) if barcodes == 2_000 else f"{lines}-{barcodes}")
+    done = place / "drawn"
+    if not done.exists():
+        place.mkdir(parents=True, exist_ok=True)
+        script = Path(__file__).with_name("fragment_file.py")
+        size = ["--lines", str(lines), "--barcodes", str(barcodes)]
+        subprocess.run([sys.executable, script, place, *size], check=True)
+        _tss(place / "universe.bed", place / "tss.bed")
+        done.touch()
+    return place
 
 
-def processor() -> str:
-    """Name of the processor where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+def _tss(universe: Path, target: Path) -> None:
+    """A transcription start site in the middle of every eighth region."""
+    with universe.open() as regions, target.open("w") as sites:
+        for number, line in enumerate(regions):
+            if number % 8 == 0:
+                chrom, start, end = line.split("\t")[:3]
+                middle = (int(start) + int(end)) // 2
+                sites.write(f"{chrom}\t{middle}\t{middle + 1}\tg{number}\t0\t+\n")
 
 
-def version_of(python: str, package: str) -> str:
-    """Version of a package in some environment."""
-    ask = f"import importlib.metadata as m; print(m.version({package!r}))"
-    return subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
+def plain_gzip(place: Path) -> Path:
+    """The same text as one gzip stream, as `gzip` writes it."""
+    target = place / "one_stream.tsv.gz"
+    if not target.exists():
+        with gzip.open(place / "fragments.tsv.gz") as text, tempfile.NamedTemporaryFile(dir=place) as part:
+            packer = subprocess.Popen(["gzip", "-6", "-c"], stdin=subprocess.PIPE, stdout=part)
+            assert packer.stdin is not None
+            shutil.copyfileobj(text, packer.stdin, 1 << 22)
+            packer.stdin.close()
+            if packer.wait():
+                sys.exit("gzip failed")
+            shutil.copy(part.name, target)
+    return target
 
 
-def table_of(runs: dict[str, list[dict[str, float]]], lines: int) -> list[dict[str, Any]]:
-    """Medians of every row; `ratio` is its wall time over that of our reading."""
-    ours = median(run["wall"] for run in runs[OURS])
-    rows: list[dict[str, Any]] = []
-    for name, found in runs.items():
-        wall = median(run["wall"] for run in found)
-        rows.append(
-            {
-                "what": name,
-                "wall_s": round(wall, 3),
-                "wall_min_s": round(min(run["wall"] for run in found), 3),
-                "wall_max_s": round(max(run["wall"] for run in found), 3),
-                "cpu_s": round(median(run["cpu"] for run in found), 3),
-                "peak_mb": round(max(run["peak"] for run in found), 1),
-                "m_fragments_per_s": round(lines / wall / 1e6, 3),
-                "ratio": round(wall / ours, 3),
-                "items": found[0].get("items"),
-                "tokens": found[0].get("tokens"),
-                "runs": len(found),
-            }
-        )
-    return rows
+class Rounds:
+    """Rows that are measured in turn."""
+
+    def __init__(self, repeats: int) -> None:
+        self.repeats = repeats
+        self.rows: list[Row] = []
+        self._work: list[tuple[Row, Sequence[str | Path], dict[str, Any], int]] = []
+
+    def add(self, row: Row, words: Sequence[str | Path | None], once: bool = False, **how: Any) -> None:
+        """A row and the command that measures it; nothing where its program is not there."""
+        if None not in words:
+            self.rows.append(row)
+            self._work.append((row, [w for w in words if w is not None], how, 1 if once else self.repeats))
+
+    def go(self) -> None:
+        """Measure; round 0 does not count, and leaves out what runs once."""
+        for number in range(self.repeats + 1):
+            for row, words, how, times in self._work:
+                if times == 1 and number != 1:
+                    continue
+                print(f"round {number}: {row.case}, {row.what}", file=sys.stderr)
+                found = run(words, **how)
+                if number == 0:
+                    continue
+                row.wall.append(found.pop("wall"))
+                row.cpu.append(found.pop("cpu"))
+                row.peak_mb = max(row.peak_mb or 0, round(found.pop("peak_mb"), 1))
+                row.facts.update(found)
 
 
 def main() -> None:
-    """Draw the file, measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--lines", type=int, default=20_000_000, help="fragments in the file")
-    parser.add_argument("--repeats", type=int, default=3, help="measured rounds")
-    parser.add_argument("--peer-repeats", type=int, default=1, help="measured rounds that gtars is part of")
-    parser.add_argument("--peer-python", help="an interpreter with gtars")
+    """Draw the files, measure and print."""
+    parser = options(__doc__, repeats=3)
+    parser.add_argument("--lines", type=int, default=20_000_000, help="fragments of the main rows")
     parser.add_argument(
-        "--folder", type=Path, help="draw the file here and keep it; drawn before: taken as is"
+        "--large", type=int, default=0, help="fragments of one more, larger file (200000000: 2.5 GB)"
     )
-    parser.add_argument("--json", type=Path, help="write the table here too")
     given = parser.parse_args()
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    lines = 1_000_000 if given.quick else given.lines
+    gtars, snap = has(given.peer_python, "gtars"), has(given.peer_python, "snapatac2")
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / f"{given.lines}.drawn").exists():
-            script = Path(__file__).with_name("fragment_file.py")
-            subprocess.run([sys.executable, script, folder, "--lines", str(given.lines)], check=True)
-            (folder / f"{given.lines}.drawn").touch()
-        size = (folder / "fragments.tsv.gz").stat().st_size
-        commands = steps(folder, given.peer_python)
-        runs: dict[str, list[dict[str, float]]] = {name: [] for name in commands}
-        for number in range(given.repeats + 1):
-            for name, command in commands.items():
-                if name == PEER and not 1 <= number <= given.peer_repeats:
-                    continue  # a slow row; its file is warm by the others
-                found = measure(name, command)
-                if number:
-                    runs[name].append(found)
-    record = {
-        "date": str(date.today()),
-        "machine": platform.node(),
-        "processor": f"{processor()}, {os.cpu_count()} logical processors",
-        "lines": given.lines,
-        "compressed_mb": round(size / 1e6, 1),
-        "atacsearch": version_of(sys.executable, "atacsearch"),
-    }
-    if given.peer_python:
-        record["gtars"] = version_of(given.peer_python, "gtars")
-    rows = table_of(runs, given.lines)
-    print(*(f"{key} {value}" for key, value in record.items()), sep=" | ")
-    columns = ("wall_s", "wall_min_s", "wall_max_s", "cpu_s", "peak_mb", "m_fragments_per_s", "ratio")
-    titles = ("wall s", "min", "max", "CPU s", "peak MB", "M frag/s", "ratio")
-    print(f"{'':32s}", *(f"{title:>9s}" for title in titles), f"{'tokens':>12s}")
-    for row in rows:
-        tokens = "" if row["tokens"] is None else f"{row['tokens']:,}"
-        print(f"{row['what']:32s}", *(f"{row[column]:9.2f}" for column in columns), f"{tokens:>12s}")
-    if given.json:
-        given.json.write_text(json.dumps({**record, "rows": rows}, indent=1) + "\n")
+        rounds = Rounds(given.repeats)
+        place = draw(folder, lines)
+        case = f"{lines / 1e6:g} M fragments"
+        files = [place / name for name in ("universe.bed", "small.tsv", "fragments.tsv.gz")]
+        target = place / "tokens.parquet"
+        whole = [TOKENIZE, "tokenize", files[2], "--universe", files[0], "-o", target, "--min-fragments", "1"]
+        facts = {"size": lines, "per": "fragments"}
+        python = sys.executable
+        for cores in (2, 1):
+            rounds.add(
+                Row(
+                    f"{case}, bgzip",
+                    "read_items *",
+                    [],
+                    threads=cores,
+                    stage="fragments" * (cores == 2),
+                    **facts,
+                ),
+                [python, "-c", READ, *files],
+                cores=cores,
+            )
+        rounds.add(Row(f"{case}, bgzip", "gtars *", [], ours=False, threads=1, stage="fragments, gtars", **facts),
+                   [given.peer_python if gtars else None, "-c", GTARS, *files], once=True)  # fmt: skip
+        rounds.add(Row(f"{case}, bgzip", "snapatac2 import and peak matrix *", [], ours=False, threads=2, **facts),
+                   [given.peer_python if snap else None, "-c", SNAPATAC2, *files], once=True)  # fmt: skip
+        rounds.add(Row(f"{case}, whole command", "atacsearch tokenize", [], threads=2, **facts), whole)
+        rounds.add(Row(f"{case}, whole command", "gunzip -c", [], ours=False, threads=1, **facts),
+                   [command("gunzip"), "-c", files[2]])  # fmt: skip
+        rounds.add(Row(f"{case}, whole command", "isal.igzip, inflation alone", [], ours=False, threads=1, **facts),
+                   [python, "-c", INFLATE, files[2]])  # fmt: skip
+        for cores in (2, 1):
+            rounds.add(Row(f"{case}, with quality", "read_items, TSS given *", [], threads=cores, **facts),
+                       [python, "-c", READ, *files, place / "tss.bed"], cores=cores)  # fmt: skip
+        if not given.quick:
+            rounds.add(Row(f"{case}, one gzip stream", "read_items *", [], threads=2, **facts),
+                       [python, "-c", READ, *files[:2], plain_gzip(place)])  # fmt: skip
+        for n in (100_000, 1_000_000, 5_000_000, given.large):
+            if given.quick or not n or n == lines:
+                continue
+            _grow(rounds, draw(folder, n), n, n == given.large)
+        rounds.go()
+        peers = {name: version for name, version in (("gtars", gtars), ("snapatac2", snap)) if version}
+        mb = round(files[2].stat().st_size / 1e6, 1)
+        finish("fragments", rounds.rows, given.json, lines=lines, compressed_mb=mb, **peers)
+
+
+def _grow(rounds: Rounds, place: Path, n: int, large: bool) -> None:
+    """Another size: reading into memory, and where it is large the whole command, which holds parts only."""
+    files = [place / name for name in ("universe.bed", "small.tsv", "fragments.tsv.gz")]
+    case, facts = f"{n / 1e6:g} M fragments", {"size": n, "per": "fragments", "threads": 2}
+    rounds.add(Row(f"{case}, bgzip", "read_items *", [], stage="fragments", **facts),
+               [sys.executable, "-c", READ, *files], once=large)  # fmt: skip
+    if large:
+        target = place / "tokens.parquet"
+        rounds.add(Row(f"{case}, to Parquet", "atacsearch tokenize", [], **facts),
+                   [TOKENIZE, "tokenize", files[2], "--universe", files[0], "-o", target, "--min-fragments", "1"],
+                   once=True)  # fmt: skip
+        rounds.add(Row(f"{case}, to Parquet", "gunzip -c", [], ours=False, **facts),
+                   [command("gunzip"), "-c", files[2]], once=True)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -272,10 +272,13 @@ def main() -> None:
     sizes = list(given)
     # a child begins as large as its parent is, so nothing is loaded here
     check = run([sys.executable, __file__, "--folder", folder, "--prepare", *source])["model_check"]
-    wanted = [n for n in sizes if not (asked.keep and index_path(folder, n).exists())]
-    rows = build_rows(folder, wanted, source)
-    for n in {sizes[0], sizes[-1]}:
+    rows: list[Row] = [help_row(2 * asked.repeats)]
+    for n in sizes:
         path = index_path(folder, n)
+        if not (asked.keep and path.exists()):
+            rows += build_rows(folder, [n], source)
+        if n not in (sizes[0], sizes[-1]):
+            continue
         rows += opening_rows(path, n, asked.repeats)
         rows += metadata_rows(path, n)
         served = child(SERVE, path, folder / "serve.npy")
@@ -306,7 +309,6 @@ def main() -> None:
                 facts={"open_s": round(more[0]["open_s"], 3), "p50_ms_after": round(served["p50_ms"], 2)},
             )
         )
-    rows.append(help_row(2 * asked.repeats))
     finish("index", rows, asked.json, input=str(asked.input or "forebrain"), model_check=check)
 
 
