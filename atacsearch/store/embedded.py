@@ -145,7 +145,8 @@ class EmbeddedStore:
                 memory=qe.Memory.Cold if large else None,
             )
         graph = qe.HnswIndexConfig(LINKS, BUILD_CANDIDATES, FULL_SCAN, payload_m=PAYLOAD_LINKS)
-        return qe.EdgeConfig(vectors=vectors, hnsw_config=graph, wal_enabled=False)
+        optimizers = qe.EdgeOptimizersConfig(indexing_threshold=FULL_SCAN)
+        return qe.EdgeConfig(vectors=vectors, hnsw_config=graph, optimizers=optimizers, wal_enabled=False)
 
     def activate(self, kind: str, parts: Sequence[Part]) -> None:
         """Nothing to do: the manifest names the parts."""
