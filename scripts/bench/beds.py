@@ -12,7 +12,6 @@ are new processes. `--input` takes a real matrix instead of the drawn one of 9,1
 from __future__ import annotations
 
 import gzip
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -226,22 +225,36 @@ def write_matrix(path: Path, rng: np.random.Generator, quick: bool) -> None:
 
 def variants(path: Path, folder: Path) -> dict[str, Path]:
     """The matrix by row, by row with gzip, and by column."""
+    return {
+        "CSR": path,
+        "CSR gzip": folder / f"{path.stem}.gzip.h5ad",
+        "CSC": folder / f"{path.stem}.csc.h5ad",
+    }
+
+
+def write_variants(path: Path, folder: Path) -> None:
+    """Write those that are not there yet."""
     import anndata
 
-    forms = {"CSR": path, "CSR gzip": folder / "gzip.h5ad", "CSC": folder / "csc.h5ad"}
+    forms = variants(path, folder)
     if not all(form.exists() for form in forms.values()):
         data = anndata.read_h5ad(path)
         data.write_h5ad(forms["CSR gzip"], compression="gzip")
         data.X = data.X.tocsc()
         data.write_h5ad(forms["CSC"])
-    return forms
 
 
-def make(folder: Path, quick: bool) -> None:
+def make(folder: Path, quick: bool, matrix: Path | None) -> None:
     """Draw what is not there yet."""
     done = folder / ("quick.drawn" if quick else "beds.drawn")
-    if done.exists():
-        return
+    if not done.exists():
+        draw(folder, quick)
+        done.touch()
+    write_variants(matrix or folder / "cells.h5ad", folder)
+
+
+def draw(folder: Path, quick: bool) -> None:
+    """Universes, BED files and the matrix."""
     rng = np.random.default_rng(20_261_122)
     universes = {n: spread(n, rng) for n in (200_000, UNIVERSE)}
     for n, regions in universes.items():
@@ -249,7 +262,6 @@ def make(folder: Path, quick: bool) -> None:
     for n in SIZES[:3] if quick else SIZES:
         write(folder / f"peaks{n}.bed", peaks_near(universes[UNIVERSE], n, rng))
     write_matrix(folder / "cells.h5ad", rng, quick)
-    done.touch()
 
 
 def row_of(case: str, what: str, found: dict[str, Any], **more: Any) -> Row:
@@ -357,15 +369,19 @@ def main() -> None:
     """Draw the files, measure and print."""
     parser = options(__doc__, 5)
     parser.add_argument("--input", type=Path, help="a real h5ad of hg38 peaks")
+    parser.add_argument("--draw", action="store_true", help="draw the files into --folder, measure nothing")
     given = parser.parse_args()
+    if given.draw:
+        make(given.folder, given.quick, given.input)
+        return
     peer = given.peer_python if has(given.peer_python, "gtars") else None
     bedtools = command("bedtools")
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        make(folder, given.quick)
-        if given.input:
-            shutil.rmtree(folder / "forms", ignore_errors=True)
+        # in a process of its own: those started from a large one would be counted with its memory
+        extra = [*(["--quick"] if given.quick else []), *(["--input", given.input] if given.input else [])]
+        run([sys.executable, __file__, "--draw", "--folder", folder, *extra])
         rows = bed_rows(folder, given, peer, bedtools)
         rows += universe_rows(folder, given, peer, bedtools)
         rows += matrix_rows(folder, given)

@@ -3,12 +3,13 @@ import sys
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atacsearch.genome.arrow import number_array, text_array
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
 def test_text_as_pyarrow_makes_it(values):
     assert text_array(values).equals(pa.array(values, pa.string()))
