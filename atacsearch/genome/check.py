@@ -188,22 +188,26 @@ class _Sorted:
     Attributes:
         chroms: chromosome names; the codes in the keys are places in it.
         intervals: where the keys come from.
-        starts, ends: [n] int64 keys.
+        starts: [n] int64 keys, sorted.
+        reach: [n] int64 the last end among the intervals up to here, as keys.
         blocks: the blocks that hold a start, as keys of the number of the block.
     """
 
     chroms: tuple[str, ...]
     intervals: Intervals
     starts: npt.NDArray[np.int64]
-    ends: npt.NDArray[np.int64]
+    reach: npt.NDArray[np.int64]
     blocks: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, intervals: Intervals) -> _Sorted:
         chrom = intervals.chrom.astype(np.int64) << 32
-        starts, ends = _in_order(chrom + intervals.start), _in_order(chrom + intervals.end)
+        starts, ends = chrom + intervals.start, chrom + intervals.end
+        if not bool(np.all(starts[:-1] <= starts[1:])):
+            order = np.argsort(starts)
+            starts, ends = starts[order], ends[order]
         blocks = (starts & ~_LOW) + (starts & _LOW) // _BLOCK  # sorted as the starts are
-        return cls(intervals.chroms, intervals, starts, ends, _distinct(blocks))
+        return cls(intervals.chroms, intervals, starts, np.maximum.accumulate(ends), _distinct(blocks))
 
     def merged(self, names: list[str]) -> _Sorted:
         """The same with chromosomes renamed so that some become one."""
@@ -211,10 +215,6 @@ class _Sorted:
 
 
 _LOW = np.int64(2**32 - 1)
-
-
-def _in_order(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return keys if bool(np.all(keys[:-1] <= keys[1:])) else np.sort(keys)
 
 
 def _distinct(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -235,22 +235,15 @@ def _count(data: _Sorted, name: str) -> PromoterHits:
         blocks = chrom + windows.start // _BLOCK
         places = np.minimum(np.searchsorted(data.blocks, blocks), max(len(data.blocks) - 1, 0))
         inside &= data.blocks[places] == blocks if len(data.blocks) else False
-    hit, shifted = (
-        _n_hit(chrom[inside], windows.take(inside), data.starts, data.ends) for windows in (promoters, moved)
-    )
+    hit, shifted = (_n_hit(chrom[inside], windows.take(inside), data) for windows in (promoters, moved))
     return PromoterHits(hit, shifted, int(np.count_nonzero(inside)))
 
 
-def _n_hit(
-    chrom: npt.NDArray[np.int64],
-    windows: Intervals,
-    starts: npt.NDArray[np.int64],
-    ends: npt.NDArray[np.int64],
-) -> int:
-    """How many windows overlap an interval: more began before the window's end than ended by its start."""
-    begun = np.searchsorted(starts, chrom + windows.end, "left")
-    over = np.searchsorted(ends, chrom + windows.start, "right")
-    return int(np.count_nonzero(begun > over))
+def _n_hit(chrom: npt.NDArray[np.int64], windows: Intervals, data: _Sorted) -> int:
+    """How many windows overlap an interval: of those that begin before its end, one reaches beyond its start."""
+    begun = np.searchsorted(data.starts, chrom + windows.end, "left")
+    reached = data.reach[np.maximum(begun - 1, 0)] > chrom + windows.start if len(data.reach) else False
+    return int(np.count_nonzero((begun > 0) & reached))
 
 
 @cache

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from atacsearch.errors import GenomeError
+from atacsearch.genome import check
 from atacsearch.genome.assemblies import ASSEMBLIES, get_assembly
 from atacsearch.genome.check import (
     PROMOTER_ASSEMBLIES,
@@ -171,3 +172,33 @@ def test_real_dirty_files(data_dir):
             verdict = check_assembly(peaks, row["genome_stated"], row["file"])
             right = row["genome_stated"] == row["genome_true"]
             assert (verdict.verdict, verdict.best) == ("agree" if right else "refuse", row["genome_true"])
+
+
+@pytest.mark.parametrize("order", ["sorted", "shuffled", "two names"])
+def test_hits_are_those_of_comparing_every_pair(order):
+    rng = np.random.default_rng(5)
+    promoters = read_promoters("hg38")
+    start = promoters.start + rng.integers(-3000, 3000, len(promoters))
+    intervals = Intervals(promoters.chroms, promoters.chrom, start, start + rng.integers(1, 9000, len(start)))
+    if order == "shuffled":
+        intervals = intervals.take(rng.permutation(len(start)))
+    if order == "two names":
+        code = np.where(rng.random(len(start)) < 0.3, np.int32(len(promoters.chroms)), intervals.chrom)
+        other = promoters.chroms[0].removeprefix("chr")
+        intervals = Intervals(
+            (*promoters.chroms, other), code.astype(np.int32), intervals.start, intervals.end
+        )
+    names = np.array([f"chr{c.removeprefix('chr')}" for c in intervals.chroms])[intervals.chrom]
+    windows = promoters.names().astype(str)
+    same = windows[:, None] == names
+    inside = np.ones(len(promoters), bool)
+    hit = []
+    for one in check._promoters("hg38"):
+        block = one.start[:, None] // check._BLOCK == intervals.start // check._BLOCK
+        inside &= (same & block).any(1)
+        hit.append(
+            (same & (one.start[:, None] < intervals.end) & (one.end[:, None] > intervals.start)).any(1)
+        )
+    counted = check._count(check._Sorted.of(intervals), "hg38")
+    assert (counted.hit, counted.shifted) == tuple(int((one & inside).sum()) for one in hit)
+    assert counted.n == int(inside.sum())
