@@ -140,14 +140,16 @@ class OverlapIndex:
             self.layers[0], queries if by_start is None else queries.take(by_start), recode, True
         )
         first, last = ranges.first, ranges.last
-        if not ranges.rising:
-            by_first = np.argsort(first)
-            first, last = first[by_first], last[by_first]
-        positions = np.empty(ranges.n_pairs, np.uint32)
-        positions = positions[: KERNELS("union_ranges", first, last, len(first), positions)]
+        if ranges.rising:
+            positions = np.empty(ranges.n_pairs, np.uint32)
+            positions = positions[: KERNELS("union_ranges", first, last, len(first), positions)].copy()
+        else:  # chromosomes in another order, as `chr1, chr10, chr2` and `chr1, chr2`
+            seen = np.zeros(len(self.order), np.uint8)
+            KERNELS("mark_ranges", first, last, len(first), seen)
+            positions = np.flatnonzero(seen).astype(np.uint32)
         if not self.in_order:
             positions = np.sort(self.order[positions].astype(np.uint32))
-        return positions.copy(), ranges.n_hit
+        return positions, ranges.n_hit
 
     def n_hit(self, queries: Intervals, codes: dict[str, int] | None = None) -> int:
         """How many of the queries share a base with a region; see `covered`."""

@@ -139,11 +139,22 @@ def union_ranges(first, last, n, positions):  # type: ignore[no-untyped-def]
     return at
 
 
+def mark_ranges(first, last, n, seen):  # type: ignore[no-untyped-def]
+    """Set `seen` at every position of the [n] ranges, which may come in any order."""
+    for i in range(n):
+        position = first[i]
+        while position < last[i]:
+            seen[position] = 1
+            position += 1
+    return 0
+
+
 KERNELS = Kernels(
     __file__,
     {
         "find_ranges": (find_ranges, "i4 i8 i8 n i8 n u4 u4 i8 i8 i8 i8"),
         "expand_ranges": (expand_ranges, "i8 i8 n i8 i8"),
         "union_ranges": (union_ranges, "i8 i8 n u4"),
+        "mark_ranges": (mark_ranges, "i8 i8 n u1"),
     },
 )
