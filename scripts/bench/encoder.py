@@ -29,7 +29,7 @@ from measuring import Row
 
 ROWS = Path(__file__).with_name("encoder_rows.py")
 REGIONS = 200_000
-CASES = ("cells", "long", "sizes", "growth", "gpu")
+CASES = ("cells", "scaling", "long", "sizes", "growth", "gpu")
 # hidden, layers, heads; the feed-forward layer is four times as wide
 NETWORKS = {"384 x 6": (384, 6, 8), "192 x 6 (base)": (192, 6, 8), "128 x 2 (small)": (128, 2, 4)}
 NETWORKS["64 x 1 (tiny)"] = (64, 1, 4)
@@ -141,7 +141,7 @@ class Bench:
             "threads": line.threads,
             "dtype": line.dtype,
             "device": line.device,
-            "times": 3 if line.device == "cuda" else 2 if line.who == "ours" else 1,
+            "times": 3 if line.device == "cuda" else 2 if line.who == "ours" and not line.stage else 1,
             "save": str(self.folder / f"vectors-{i}.npy"),
             **dict(line.extra),
         }
@@ -173,7 +173,7 @@ class Bench:
             limit = 2e-2 if line.dtype == "bfloat16" else 1e-4
             if distance > limit:
                 sys.exit(f"{line.case}: vectors of {line.who} in {line.dtype} differ by {distance:.2g}")
-        floor = self._floor(line, min(walls), facts) if line.who in ("ours", "kernel") else ""
+        floor = self._floor(line, min(walls), facts) if line.who == "ours" else ""
         what = NAMES.get(line.who, "attention kernel alone")
         return Row(
             line.case,
@@ -224,6 +224,11 @@ def lines_of(case: str, quick: bool) -> list[list[Line]]:
             who = [("ours", "float32"), ("torch", "float32"), ("geniml", "float32")]
             who += [("ours", "bfloat16"), ("geniml", "bfloat16")] if threads == 1 else []
             groups.append([Line(name, w, network, lengths, threads, dtype) for w, dtype in who])
+    elif case == "scaling":
+        for network, n in (("384 x 6", 64), ("192 x 6 (base)", 128), ("64 x 1 (tiny)", 4_000)):
+            lengths, name = realistic(4 if quick else n), f"{network}, ~500 tokens a cell, many cells"
+            cores = ((1, "1 core"), (2, "2 cores"))
+            groups.append([Line(f"{name}, {words}", "ours", network, lengths, t) for t, words in cores])
     elif case == "long":
         lengths, network = (1_000 if quick else 8_000,), "384 x 6"
         for threads in (1, 2):
