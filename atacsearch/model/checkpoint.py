@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from ..errors import InputError
 from .config import AtacformerConfig
@@ -190,7 +191,7 @@ def _module_of(config: AtacformerConfig, tensors: dict[str, Tensor], path: Path)
     if not any(name.startswith(ENCODER_PREFIX) for name in tensors):
         tensors = {f"{ENCODER_PREFIX}{name}": value for name, value in tensors.items()}
     tensors = {name: value.float() for name, value in tensors.items() if name not in TIED}
-    with torch.device("meta"):  # shapes only: drawing weights that are replaced at once takes seconds
+    with _NothingDrawn():
         module = TaskModel(
             config,
             discriminator=any(name.startswith("discriminator.") for name in tensors),
@@ -213,6 +214,21 @@ def _module_of(config: AtacformerConfig, tensors: dict[str, Tensor], path: Path)
     # read, and nothing lies in memory twice. `save` replaces files and so leaves mapped ones as they are.
     module.load_state_dict(tensors, assign=True)
     return module
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Modules made under it keep unwritten memory, which costs nothing, where they would draw random weights.
+
+    Not `torch.device("meta")`: its first random number imports torch's compiler, which takes two seconds.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
