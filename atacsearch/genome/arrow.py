@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 
 
-def number_array(values: Any) -> Any:
-    """An Arrow array of numbers without nulls, over the same memory where it is contiguous.
+def number_array(values: Any, valid: Any = None) -> Any:
+    """An Arrow array of numbers, over the same memory where it is contiguous; null where not `valid` ([n] bool).
 
     Example:
-        >>> number_array([3, 4]).to_pylist()
-        [3, 4]
+        >>> number_array([3, 4]).to_pylist(), number_array([3, 4], [True, False]).to_pylist()
+        ([3, 4], [3, None])
     """
     import pyarrow as pa
 
     column = np.ascontiguousarray(values)
-    return pa.Array.from_buffers(pa.from_numpy_dtype(column.dtype), len(column), [None, pa.py_buffer(column)])
+    bits = None if valid is None else pa.py_buffer(np.packbits(np.asarray(valid, bool), bitorder="little"))
+    return pa.Array.from_buffers(pa.from_numpy_dtype(column.dtype), len(column), [bits, pa.py_buffer(column)])
 
 
 def text_array(values: Sequence[str]) -> Any:

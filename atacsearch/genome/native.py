@@ -13,7 +13,8 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ _TYPES = {
     "u4": ("CPointer(uint32)", "c_void_p", np.dtype(np.uint32)),
     "i4": ("CPointer(int32)", "c_void_p", np.dtype(np.int32)),
     "i8": ("CPointer(int64)", "c_void_p", np.dtype(np.int64)),
+    "u8": ("CPointer(uint64)", "c_void_p", np.dtype(np.uint64)),
     "n": ("int64", "c_int64", None),
 }
 _MAGIC = b"atacsearch kernels 1\n"
@@ -37,8 +39,9 @@ class Kernels:
 
     Args:
         source: `__file__` of the module; a change in it makes new machine code.
-        functions: name -> (function, its arguments: `n` for a whole number, `u1`, `u4`, `i4`, `i8` for an
-            array of such). Every function returns a whole number.
+        functions: name -> (function, its arguments: `n` for a whole number, `u1`, `u4`, `u8`, `i4`, `i8` for
+            an array of such). Every function returns a whole number.
+        inlined: functions that these call, copied into them; of these and other modules.
 
     Example:
         >>> def total(values, n):
@@ -51,9 +54,15 @@ class Kernels:
         7
     """
 
-    def __init__(self, source: str, functions: dict[str, tuple[Callable[..., Any], str]]) -> None:
+    def __init__(
+        self,
+        source: str,
+        functions: dict[str, tuple[Callable[..., Any], str]],
+        inlined: Sequence[Callable[..., Any]] = (),
+    ) -> None:
         self._source = Path(source)
         self._functions = functions
+        self._inlined = inlined
         self._dtypes = {name: [_TYPES[a][2] for a in kinds.split()] for name, (_, kinds) in functions.items()}
         self._loaded: dict[str, Any] = {}
         self._alive: list[Any] = []  # what owns the machine code
@@ -90,7 +99,8 @@ class Kernels:
             folder.mkdir(parents=True, exist_ok=True)
             if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o022:
                 return None  # others could put code there
-            text = self._source.read_bytes() + Path(__file__).read_bytes()
+            files = {self._source, *(Path(f.__code__.co_filename) for f in self._inlined)}
+            text = b"".join(file.read_bytes() for file in (*sorted(files), Path(__file__)))
         except (OSError, RuntimeError):
             return None
         made_for = (llvmlite.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
@@ -131,6 +141,7 @@ class Kernels:
         import llvmlite.binding as llvm
         import numba
 
+        self._bind()
         made: dict[str, Any] = {}
         for name, (function, kinds) in self._functions.items():
             signature = f"int64({', '.join(_TYPES[a][0] for a in kinds.split())})"
@@ -155,6 +166,51 @@ class Kernels:
                 _keep(path, _MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
         self._alive.extend(made.values())
         return {name: self._callable(name, one.address) for name, one in made.items()}
+
+    def _bind(self) -> None:
+        """Give the functions, by name, the compiled forms of what they call."""
+        import numba
+
+        names = {f.__name__: numba.njit(inline="always", error_model="numpy")(f) for f in self._inlined}
+        names |= _intrinsics()
+        namespaces = [f.__globals__ for f in (*self._inlined, *(f for f, _ in self._functions.values()))]
+        for namespace in {id(one): one for one in namespaces}.values():
+            namespace.update((name, value) for name, value in names.items() if name in namespace)
+
+
+def load_u64(buffer: Any, at: Any) -> Any:
+    """Eight bytes of a `u1` array from any position as one little-endian uint64; for compiled code alone."""
+    raise TypeError("load_u64 is for compiled code")
+
+
+def trailing_zeros(word: Any) -> Any:
+    """Zero bits below the lowest set bit of a uint64 (64 for zero), as int64; for compiled code alone."""
+    raise TypeError("trailing_zeros is for compiled code")
+
+
+@cache
+def _intrinsics() -> dict[str, Any]:
+    """What `load_u64` and `trailing_zeros` are while numba compiles."""
+    from llvmlite import ir
+    from numba.core import types
+    from numba.extending import intrinsic
+
+    def load(typingctx: Any, buffer: Any, at: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            place = builder.gep(args[0], [args[1]])
+            word = builder.load(builder.bitcast(place, ir.IntType(64).as_pointer()))
+            word.align = 1
+            return word
+
+        return types.uint64(buffer, types.int64), generate
+
+    def zeros(typingctx: Any, word: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
+
+        return types.int64(types.uint64), generate
+
+    return {"load_u64": intrinsic(load), "trailing_zeros": intrinsic(zeros)}
 
 
 def _keep(path: Path, data: bytes) -> None:

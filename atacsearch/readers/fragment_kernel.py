@@ -6,31 +6,27 @@ where Python has to make room or to look a new chromosome name up.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-import numpy.typing as npt
 
-from .compiled import compiled, inlined, load_u64, trailing_zeros
+from ..genome.native import Kernels, load_u64, trailing_zeros
 from .table_kernel import (
     BLACKLISTED,
     FRAGMENTS,
     IN_UNIVERSE,
-    KEY_BYTES,
+    INLINED,
     LOW_32,
     MAX_BARCODE,
     MIX_1,
     MIX_2,
     MONO,
-    PADDING,
+    N_COUNTERS,
     SHORT,
     TSS_WINDOW,
     U0,
     U1,
     U32,
-    U48,
+    find_barcode,
     find_name,
-    hash_words,
     low_bytes,
 )
 
@@ -64,39 +60,16 @@ _U8, _U16 = np.uint64(8), np.uint64(16)
 _MAX = 2**31 - 1
 
 
-class Output(NamedTuple):
-    """Buffers of one call.
-
-    Attributes:
-        pair_barcode: [n] uint32.
-        pair_token: [n] uint32.
-        bad: [N_REASONS] int64 lines left out.
-        bad_at: [N_REASONS] int64 place of the first such line, -1 before.
-        bad_line: [N_REASONS] int64 its number within this block, from 0.
-        sample: [n, 3] int32 chromosome name, start and end of fragments picked by a hash of all three.
-    """
-
-    pair_barcode: npt.NDArray[np.uint32]
-    pair_token: npt.NDArray[np.uint32]
-    bad: npt.NDArray[np.int64]
-    bad_at: npt.NDArray[np.int64]
-    bad_line: npt.NDArray[np.int64]
-    sample: npt.NDArray[np.int32]
-
-
-@inlined
 def _zero_bytes(word):  # type: ignore[no-untyped-def]
     """High bit set in (at least the lowest of) the bytes that are zero."""
     return (word - _ONES) & ~word & _HIGHS
 
 
-@inlined
 def _n_digits(word):  # type: ignore[no-untyped-def]
     """Number of leading bytes (0 to 8) that were digits, of a word xored with `_ZEROS`."""
     return trailing_zeros(((word + _ABOVE_NINE) | word) & _HIGHS) >> 3
 
 
-@inlined
 def _number(word, n):  # type: ignore[no-untyped-def]
     """The number that n (1 to 8) leading digit values spell: pairs, fours and eights are joined side by side."""
     w = word << np.uint64(8 * (8 - n))
@@ -105,65 +78,57 @@ def _number(word, n):  # type: ignore[no-untyped-def]
     return np.int64((w * np.uint64(10000) + (w >> U32)) & LOW_32)
 
 
-@compiled
-def _hits_any(index, code, start, end):  # type: ignore[no-untyped-def]
-    """Whether an interval overlaps [start, end)."""
-    at = index.bin_at[code] + (start >> index.shift)
-    if at < index.bin_at[code + 1]:
-        for i in range(index.first[at], index.stop[code]):
-            if index.start[i] >= end:
+def _hits_any(bin_at, first, last, starts, ends, shift, code, start, end):  # type: ignore[no-untyped-def]
+    """Whether an interval of an index overlaps [start, end)."""
+    found = False
+    at = bin_at[code] + (start >> shift)
+    if at < bin_at[code + 1]:
+        for i in range(first[at], last[code]):
+            if starts[i] >= end:
                 break
-            if index.end[i] > start:
-                return True
-    return False
+            if ends[i] > start:
+                found = True
+                break
+    return found
 
 
-@compiled
 def _is_header(buffer, at, stop):  # type: ignore[no-untyped-def]
     """Blank lines, `#…`, `track …` and `browser …`."""
-    if buffer[at] == 35:
-        return True
     i = at
     while buffer[i] == 32 or buffer[i] == 9 or buffer[i] == 13:
         i += 1
-    if buffer[i] == 10:
-        return True
-    word = load_u64(buffer, at)
-    if low_bytes(word, 5) == np.uint64(0x6B63617274):  # "track"
-        c = buffer[at + 5] if at + 5 < stop else np.uint8(10)
-        return c == 32 or c == 9 or c == 10 or c == 13
-    if low_bytes(word, 7) == np.uint64(0x72657377_6F7262):  # "browser"
-        c = buffer[at + 7] if at + 7 < stop else np.uint8(10)
-        return c == 32 or c == 9 or c == 10 or c == 13
-    return False
+    found = buffer[at] == 35 or buffer[i] == 10
+    if not found:
+        word = load_u64(buffer, at)
+        n = 0
+        if low_bytes(word, 5) == np.uint64(0x6B63617274):  # "track"
+            n = 5
+        elif low_bytes(word, 7) == np.uint64(0x72657377_6F7262):  # "browser"
+            n = 7
+        if n > 0:
+            c = buffer[at + n] if at + n < stop else np.uint8(10)
+            found = c == 32 or c == 9 or c == 10 or c == 13
+    return found
 
 
-@compiled
 def _line_end(buffer, at):  # type: ignore[no-untyped-def]
     """Place after the next newline; there is one."""
-    while True:
-        zeros = _zero_bytes(load_u64(buffer, at) ^ _NEWLINES)
-        if zeros != U0:
-            return at + (trailing_zeros(zeros) >> 3) + 1
+    zeros = _zero_bytes(load_u64(buffer, at) ^ _NEWLINES)
+    while zeros == U0:
         at += 8
+        zeros = _zero_bytes(load_u64(buffer, at) ^ _NEWLINES)
+    return at + (trailing_zeros(zeros) >> 3) + 1
 
 
-@compiled
 def scan_lines(  # type: ignore[no-untyped-def]
-    buffer,
-    stop,
-    delimiter,
-    insertions,
-    emit_unk,
-    unk,
-    keep_below,
-    universe,
-    tss,
-    blacklist,
-    tables,
-    out,
-    state,
-):
+    buffer, stop, delimiter, insertions, emit_unk, unk, keep_below,
+    bin_at, bin_first, region_stop, region_start, region_end, region_value, shift,
+    tss_bin_at, tss_first, tss_stop, tss_start, tss_end, tss_value, tss_shift, n_tss,
+    black_bin_at, black_first, black_stop, black_start, black_end, black_shift, n_black,
+    slots, n_slots, arena, arena_room, barcode_at, barcode_room, counters,
+    name_key, names, name_at, name_code, name_lines, name_end, n_names,
+    pair_barcode, pair_token, pair_room, bad, bad_at, bad_line, sample, sample_room, state,
+):  # fmt: skip
     """Read lines from `state[POS]` to `stop`, where a line ends.
 
     Args:
@@ -174,38 +139,37 @@ def scan_lines(  # type: ignore[no-untyped-def]
         emit_unk: add a pair with `unk` for a fragment that hits nothing.
         unk: id of the unknown token.
         keep_below: pairs are kept for barcode ids below this.
-        universe, tss, blacklist: `BinIndex` of regions; windows (value 0) and flanks (value 1) of TSS;
-            blacklist.
-        tables, out, state: filled.
+        bin_at, bin_first, region_stop, region_start, region_end, region_value, shift: `BinIndex` of the universe.
+        tss_bin_at, tss_first, tss_stop, tss_start, tss_end, tss_value, tss_shift: `BinIndex` of windows (value 0)
+            and flanks (value 1) of TSS.
+        n_tss: how many there are.
+        black_bin_at, black_first, black_stop, black_start, black_end, black_shift: `BinIndex` of the blacklist.
+        n_black: how many there are.
+        slots, arena, barcode_at, counters, name_key, names, name_at, name_code, name_lines, name_end: `Tables`.
+        n_slots, arena_room, barcode_room, n_names: rows of the slots, bytes and barcodes there is room for, names.
+        pair_barcode, pair_token: uint32, filled from `state[N_PAIRS]` on.
+        pair_room: pairs there is room for.
+        bad: [N_REASONS] int64 lines left out.
+        bad_at: [N_REASONS] int64 place of the first such line.
+        bad_line: [N_REASONS] int64 its number within this call, from 0.
+        sample: [sample_room, 3] int32 chromosome name, start and end of fragments picked by a hash.
+        sample_room: fragments there is room for.
+        state: progress.
 
     Returns:
         DONE, or what the caller must provide before calling again (nothing of the line at `state[POS]` is
         counted yet).
     """
     delimiters = np.uint64(delimiter) * _ONES
-    has_tss = len(tss.start) > 0
-    has_blacklist = len(blacklist.start) > 0
-    # arrays as locals: a compiled call or a tuple field in the loop would count references on every line
-    slots, arena, barcode_at, counters = tables.slots, tables.arena, tables.barcode_at, tables.counters
-    names_key, names_code, names_lines, names_end = (
-        tables.name_key, tables.name_code, tables.name_lines, tables.name_end
-    )  # fmt: skip
-    bin_at, bin_first, region_stop = universe.bin_at, universe.first, universe.stop
-    region_start, region_end, region_value = universe.start, universe.end, universe.value
-    shift = universe.shift
-    pair_barcode, pair_token, sample = out.pair_barcode, out.pair_token, out.sample
-    slot_mask = np.uint64(len(slots) - 1)
     pos = state[POS]
     n_barcodes = state[N_BARCODES]
     arena_used = state[ARENA_USED]
     n_pairs = state[N_PAIRS]
     n_lines = state[LINES]
     sample_mask = np.uint64(state[SAMPLE_MASK])
-    arena_room = len(tables.arena) - PADDING
-    barcode_room = min(len(tables.barcode_at) - 1, len(tables.slots) // 2)
     code_out = DONE
     name = -1
-    name_key = U0
+    last_key = U0
     name_length = -1
     code = np.int64(-1)
     while pos < stop:
@@ -216,7 +180,7 @@ def scan_lines(  # type: ignore[no-untyped-def]
         zeros = _zero_bytes(word ^ delimiters)
         short = zeros != U0
         length = trailing_zeros(zeros) >> 3 if short else 8
-        known = short and length == name_length and low_bytes(word, length) == name_key
+        known = short and length == name_length and low_bytes(word, length) == last_key
         if known:
             pos += length + 1
         else:
@@ -315,67 +279,33 @@ def scan_lines(  # type: ignore[no-untyped-def]
                 state[AT_START] = 0
             else:
                 state[AT_START] = 0
-                if out.bad[reason] == 0:
-                    out.bad_at[reason] = line
-                    out.bad_line[reason] = n_lines
-                out.bad[reason] += 1
+                if bad[reason] == 0:
+                    bad_at[reason] = line
+                    bad_line[reason] = n_lines
+                bad[reason] += 1
             n_lines += 1
             continue
         if not known:
             state[AT_START] = 0
             name_length = name_stop - line
-            name = find_name(buffer, line, name_length, tables)
+            name = find_name(buffer, line, name_length, name_key, names, name_at, n_names)
             if name < 0:
                 state[NAME_STOP] = name_stop
                 code_out = NEW_CHROM
                 pos = line
                 break
-            name_key = names_key[name]
+            last_key = name_key[name]
             if name_length >= 8:
                 name_length = -1  # long names are looked up on every line
-            code = names_code[name]
+            code = name_code[name]
         if n_barcodes >= barcode_room or arena_used + length > arena_room:
             code_out = MORE_BARCODES
             pos = line
             break
-        w0 = low_bytes(load_u64(buffer, barcode), length)
-        w1 = low_bytes(load_u64(buffer, barcode + 8), length - 8) if length > 8 else U0
-        w2 = low_bytes(load_u64(buffer, barcode + 16), length - 16) if length > 16 else U0
-        h = hash_words(w0, w1, w2, length)
-        for i in range(KEY_BYTES, length, 8):
-            h = hash_words(h, low_bytes(load_u64(buffer, barcode + i), length - i), U0, length)
-        tag = ((h >> U48) << U48) | (np.uint64(length) << U32)
-        slot = np.int64(h & slot_mask)
-        who = np.int64(-1)
-        while True:
-            head = slots[slot, 0]
-            if head == U0:
-                break
-            if (
-                (head & ~LOW_32) == tag
-                and slots[slot, 1] == w0
-                and slots[slot, 2] == w1
-                and slots[slot, 3] == w2
-            ):
-                who = np.int64(head & LOW_32) - 1
-                for i in range(KEY_BYTES, length):
-                    if arena[barcode_at[who] + i] != buffer[barcode + i]:
-                        who = np.int64(-1)
-                        break
-                if who >= 0:
-                    break
-            slot = np.int64(np.uint64(slot + 1) & slot_mask)
-        if who < 0:
-            who = n_barcodes
-            slots[slot, 0] = tag | np.uint64(who + 1)
-            slots[slot, 1] = w0
-            slots[slot, 2] = w1
-            slots[slot, 3] = w2
-            for i in range(length):
-                arena[arena_used + i] = buffer[barcode + i]
+        who = find_barcode(buffer, barcode, length, slots, n_slots, arena, barcode_at, n_barcodes, arena_used)
+        if who == n_barcodes:
             n_barcodes += 1
             arena_used += length
-            barcode_at[n_barcodes] = arena_used
         # regions
         hits = 0
         fits = True
@@ -393,14 +323,14 @@ def scan_lines(  # type: ignore[no-untyped-def]
                     ):
                         continue
                     if keep:
-                        if n_pairs + hits >= len(pair_token):
+                        if n_pairs + hits >= pair_room:
                             fits = False
                             break
                         pair_barcode[n_pairs + hits] = who
                         pair_token[n_pairs + hits] = region_value[i]
                     hits += 1
         if fits and emit_unk and hits == 0 and keep:
-            fits = n_pairs < len(pair_token)
+            fits = n_pairs < pair_room
             if fits:
                 pair_barcode[n_pairs] = who
                 pair_token[n_pairs] = unk
@@ -412,40 +342,47 @@ def scan_lines(  # type: ignore[no-untyped-def]
         if keep:
             n_pairs += hits
         # counters
-        names_lines[name] += 1
-        if end > names_end[name]:
-            names_end[name] = end
-        counters[who, FRAGMENTS] += np.uint32(1)
+        name_lines[name] += 1
+        if end > name_end[name]:
+            name_end[name] = end
+        row = who * N_COUNTERS
+        counters[row + FRAGMENTS] += np.uint32(1)
         if hits > 0:
-            counters[who, IN_UNIVERSE] += np.uint32(1)
+            counters[row + IN_UNIVERSE] += np.uint32(1)
         width = end - start
         if width < 147:
-            counters[who, SHORT] += np.uint32(1)
+            counters[row + SHORT] += np.uint32(1)
         elif width < 294:
-            counters[who, MONO] += np.uint32(1)
-        if has_tss and code >= 0:
+            counters[row + MONO] += np.uint32(1)
+        if n_tss > 0 and code >= 0:
             for site in (start, end - 1):
-                at = tss.bin_at[code] + (site >> tss.shift)
-                if at < tss.bin_at[code + 1]:
-                    for i in range(tss.first[at], tss.stop[code]):
-                        if tss.start[i] > site:
+                at = tss_bin_at[code] + (site >> tss_shift)
+                if at < tss_bin_at[code + 1]:
+                    for i in range(tss_first[at], tss_stop[code]):
+                        if tss_start[i] > site:
                             break
-                        if tss.end[i] > site:
-                            counters[who, TSS_WINDOW + tss.value[i]] += np.uint32(1)
-        if has_blacklist and code >= 0 and _hits_any(blacklist, code, start, end):
-            counters[who, BLACKLISTED] += np.uint32(1)
+                        if tss_end[i] > site:
+                            counters[row + TSS_WINDOW + tss_value[i]] += np.uint32(1)
+        if (
+            n_black > 0
+            and code >= 0
+            and _hits_any(
+                black_bin_at, black_first, black_stop, black_start, black_end, black_shift, code, start, end
+            )
+        ):
+            counters[row + BLACKLISTED] += np.uint32(1)
         # a sample that does not depend on the order of lines
         picked = (np.uint64(start) * MIX_1) ^ (np.uint64(end) * MIX_2)
         picked = (picked ^ (picked >> U32)) * MIX_1
         if ((picked >> U32) & sample_mask) == U0:
             n = state[N_SAMPLE]
-            if n == len(sample):
+            if n == sample_room:
                 sample_mask = (sample_mask << U1) | U1
-                n = thin_sample(sample, n, sample_mask)
-            if ((picked >> U32) & sample_mask) == U0 and n < len(sample):
-                sample[n, 0] = name
-                sample[n, 1] = start
-                sample[n, 2] = end
+                n = _thin(sample, n, sample_mask)
+            if ((picked >> U32) & sample_mask) == U0 and n < sample_room:
+                sample[3 * n + 0] = name
+                sample[3 * n + 1] = start
+                sample[3 * n + 2] = end
                 n += 1
             state[N_SAMPLE] = n
         n_lines += 1
@@ -459,14 +396,38 @@ def scan_lines(  # type: ignore[no-untyped-def]
     return code_out
 
 
-@compiled
-def thin_sample(sample, n, mask):  # type: ignore[no-untyped-def]
+def _thin(sample, n, mask):  # type: ignore[no-untyped-def]
     """Keep those of the first n rows whose hash has the bits of `mask` clear; returns how many."""
     kept = 0
     for i in range(n):
-        picked = (np.uint64(sample[i, 1]) * MIX_1) ^ (np.uint64(sample[i, 2]) * MIX_2)
+        picked = (np.uint64(sample[3 * i + 1]) * MIX_1) ^ (np.uint64(sample[3 * i + 2]) * MIX_2)
         picked = (picked ^ (picked >> U32)) * MIX_1
         if ((picked >> U32) & np.uint64(mask)) == U0:
-            sample[kept] = sample[i]
+            for k in range(3):
+                sample[3 * kept + k] = sample[3 * i + k]
             kept += 1
     return kept
+
+
+def thin_sample(sample, n, mask):  # type: ignore[no-untyped-def]
+    """`_thin` for callers outside of the pass."""
+    return _thin(sample, n, mask)
+
+
+KERNELS = Kernels(
+    __file__,
+    {
+        "scan_lines": (
+            scan_lines,
+            "u1 n n n n n n "
+            "i8 i4 i8 i4 i4 u4 n "
+            "i8 i4 i8 i4 i4 u4 n n "
+            "i8 i4 i8 i4 i4 n n "
+            "u8 n u1 n i8 n u4 "
+            "u8 u1 i8 i8 i8 i8 n "
+            "u4 u4 n i8 i8 i8 i4 n i8",
+        ),
+        "thin_sample": (thin_sample, "i4 n n"),
+    },
+    (*INLINED, _zero_bytes, _n_digits, _number, _hits_any, _is_header, _line_end, _thin),
+)

@@ -144,7 +144,8 @@ class Worker:
                 keys[known:] = np.arange(known, n)
             else:
                 prefix = np.frombuffer(self.settings.prefix, np.uint8)
-                pair_kernel.name_keys(self.tables.arena, self.tables.barcode_at, known, n, prefix, keys)
+                t = self.tables
+                pair_kernel.KERNELS("name_keys", t.arena, t.barcode_at, known, n, prefix, len(prefix), keys)
             self._keys = keys
         return self._keys
 
@@ -156,11 +157,19 @@ class Worker:
         unk = s.unk if s.unk is not None else 0
         code = -1
         while code != kernel.DONE:
-            out = kernel.Output(self.pair_barcode, self.pair_token, bad, bad_at, bad_line, self.sample)
-            code = kernel.scan_lines(
-                buffer, stop, np.uint8(s.delimiter), s.insertions, s.unk is not None, np.uint32(unk),
-                self.keep_below, s.universe, s.tss, s.blacklist, self.tables, out, state,
-            )  # fmt: skip
+            t = self.tables
+            code = kernel.KERNELS(
+                "scan_lines",
+                *(buffer, stop, s.delimiter, s.insertions, s.unk is not None, unk, self.keep_below),
+                *s.universe,
+                *(*s.tss, len(s.tss.start)),
+                *(*_without_value(s.blacklist), len(s.blacklist.start)),
+                *(t.slots, len(t.slots), t.arena, len(t.arena) - table_kernel.PADDING),
+                *(t.barcode_at, min(len(t.barcode_at) - 1, len(t.slots) // 2), t.counters),
+                *(t.name_key, t.names, t.name_at, t.name_code, t.name_lines, t.name_end, len(t.name_key)),
+                *(self.pair_barcode, self.pair_token, len(self.pair_token)),
+                *(bad, bad_at, bad_line, self.sample, len(self.sample), state),
+            )
             if code == kernel.NEW_CHROM:
                 self._add_name(data[state[kernel.POS] : state[kernel.NAME_STOP]])
             elif code == kernel.MORE_BARCODES:
@@ -213,8 +222,12 @@ class Worker:
                 room *= 2
             t = t._replace(barcode_at=_longer(t.barcode_at, room + 1), counters=_longer(t.counters, room))
             t = t._replace(slots=np.zeros((2 * room, 4), np.uint64))
-            table_kernel.rebuild_slots(t, int(self.state[kernel.N_BARCODES]))
+            self._fill_slots(t, self.n_barcodes)
         self.tables = t
+
+    @staticmethod
+    def _fill_slots(t: table_kernel.Tables, n: int) -> None:
+        table_kernel.KERNELS("rebuild_slots", t.slots, len(t.slots), t.arena, t.barcode_at, n)
 
     def _enter(self, barcodes: list[bytes]) -> None:
         """Give barcodes the ids 0, 1, 2, … before anything is read."""
@@ -223,7 +236,7 @@ class Worker:
         self._grow(n, used)
         self.tables.arena[:used] = arena[:used]
         self.tables.barcode_at[: n + 1] = places
-        table_kernel.rebuild_slots(self.tables, n)
+        self._fill_slots(self.tables, n)
         self.state[kernel.N_BARCODES], self.state[kernel.ARENA_USED] = n, used
 
     def absorb(self, other: Worker) -> npt.NDArray[np.int32]:
@@ -233,14 +246,13 @@ class Worker:
             int(state[kernel.N_BARCODES]) + n, int(state[kernel.ARENA_USED] + other.state[kernel.ARENA_USED])
         )
         mapping = np.zeros(n, np.int32)
-        state[kernel.N_BARCODES], state[kernel.ARENA_USED] = table_kernel.merge_barcodes(
-            other.tables,
-            n,
-            self.tables,
-            int(state[kernel.N_BARCODES]),
-            int(state[kernel.ARENA_USED]),
-            mapping,
+        t, o = self.tables, other.tables
+        state[kernel.N_BARCODES] = table_kernel.KERNELS(
+            "merge_barcodes",
+            *(o.arena, o.barcode_at, o.counters, n, t.slots, len(t.slots), t.arena, t.barcode_at, t.counters),
+            *(self.n_barcodes, int(state[kernel.ARENA_USED]), mapping),
         )
+        state[kernel.ARENA_USED] = t.barcode_at[self.n_barcodes]
         return mapping
 
 
@@ -256,6 +268,11 @@ def packed(texts: list[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.in
     places = np.zeros(len(texts) + 1, np.int64)
     np.cumsum([len(t) for t in texts], out=places[1:])
     return np.frombuffer(b"".join(texts) + bytes(table_kernel.PADDING), np.uint8).copy(), places
+
+
+def _without_value(index: BinIndex) -> tuple[Any, ...]:
+    """The fields of an index, what a hit yields left out."""
+    return tuple(value for name, value in zip(index._fields, index, strict=True) if name != "value")
 
 
 def _longer(array: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:

@@ -307,7 +307,7 @@ def _join_samples(workers: list[Worker]) -> Intervals:
     names: list[str] = []
     rows: list[npt.NDArray[np.int32]] = []
     for worker in workers:
-        n = kernel.thin_sample(worker.sample, int(worker.state[kernel.N_SAMPLE]), mask)
+        n = kernel.KERNELS("thin_sample", worker.sample, int(worker.state[kernel.N_SAMPLE]), mask)
         part = worker.sample[:n].copy()
         part[:, 0] += len(names)
         names.extend(name.decode("utf-8", "replace") for name in worker.names)

@@ -265,13 +265,12 @@ def _bed_tokens(
     lines = np.bincount(intervals.chrom, minlength=len(intervals.chroms))
     report_names(dict(zip(intervals.chroms, lines.tolist(), strict=True)), universe, report)
     check_place(place, universe, intervals, extents(intervals), report, options.strict_genome)
-    rows, tokens = universe.overlap(intervals)
-    n_hit = int(np.count_nonzero(np.diff(rows, prepend=-1)))
+    tokens, n_hit = universe.tokens_and_hits(intervals)
     if options.parity == "gtars":
         from ..genome.gtars import gtars_tokens
 
         return gtars_tokens(universe, intervals), n_hit
-    return np.unique(tokens), n_hit
+    return tokens, n_hit
 
 
 def _with_counts(labels: Any, counts: list[tuple[int, float]]) -> Any:

@@ -6,6 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from ..genome.arrow import text_array
+
 _WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 
@@ -48,13 +52,15 @@ def with_constants(table: Any, values: dict[str, Any]) -> Any:
 
     for name, value in values.items():
         if name not in table.column_names and value is not None:
-            column = pa.repeat(pa.scalar(value), table.num_rows)
+            if isinstance(value, str):
+                column = text_array([value] * table.num_rows)
+            else:
+                column = pa.repeat(pa.scalar(value), table.num_rows)
             table = table.append_column(name, column)
     return table
 
 
 def _column(series: Any) -> Any:
-    import numpy as np
     import pandas as pd
     import pyarrow as pa
 

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from . import pair_kernel as kernel
 from .csr import rows_to_sets
+from .pair_kernel import KERNELS
 
 IN_MEMORY = 128 << 20  # bytes of runs that are held
 PART_PAIRS = 1 << 21  # pairs that are put together at once
@@ -67,13 +67,13 @@ def group(
 ) -> Run:
     """Group pairs by barcode, keeping their order within each; barcodes ascend by `keys` ([n_barcodes])."""
     counts = np.zeros(len(keys), np.int64)
-    kernel.count_codes(codes, counts)
+    KERNELS("count_codes", codes, len(codes), counts)
     present = np.flatnonzero(counts)
     present = present[np.argsort(keys[present])]
     lengths = counts[present]
     counts[present] = np.cumsum(lengths) - lengths  # from here on the next place of each
     out = np.empty(len(tokens), np.uint32)
-    kernel.group_tokens(codes, tokens, counts, out)
+    KERNELS("group_tokens", codes, tokens, len(codes), counts, out)
     return Run(
         worker, order, present.astype(np.uint32), lengths.astype(np.uint32), out, len(present), len(tokens)
     )
@@ -164,7 +164,9 @@ class PairStore:
         runs = sorted(self.runs, key=lambda run: run.order)
         counts = np.zeros(n_items, np.int64)
         for run in runs:
-            kernel.count_runs(self.codes(run), self.lengths(run), item_of[run.worker], counts)
+            KERNELS(
+                "count_runs", self.codes(run), self.lengths(run), run.n_codes, item_of[run.worker], counts
+            )
         cuts, key_cuts = _cuts(counts, _item_keys(item_of, keys, n_items))
         stretches = [self._stretches(run, keys[run.worker], key_cuts) for run in runs]
 
@@ -176,9 +178,11 @@ class PairStore:
             at = offsets[:-1].copy()
             for run, (code_cuts, token_cuts) in zip(runs, stretches, strict=True):
                 a, b = code_cuts[number], code_cuts[number + 1]
-                kernel.scatter_runs(
+                KERNELS(
+                    "scatter_runs",
                     self.codes(run, a, b),
                     self.lengths(run, a, b),
+                    b - a,
                     self.tokens(run, token_cuts[number], token_cuts[number + 1]),
                     item_of[run.worker],
                     low,

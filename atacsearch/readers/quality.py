@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..genome.arrow import number_array
 from ..genome.intervals import Intervals
 from . import table_kernel as kernel
 from .bed import read_bed
@@ -43,14 +44,14 @@ def quality_table(counters: npt.NDArray[np.uint32], *, tss: bool, blacklist: boo
 
     n = counters[:, kernel.FRAGMENTS].astype(np.float64)
     columns: dict[str, Any] = {
-        "n_fragments": pa.array(counters[:, kernel.FRAGMENTS].astype(np.int64)),
+        "n_fragments": number_array(counters[:, kernel.FRAGMENTS].astype(np.int64)),
         "frac_in_universe": _ratio(counters[:, kernel.IN_UNIVERSE], n),
         "nucleosome_signal": _ratio(counters[:, kernel.MONO], counters[:, kernel.SHORT]),
     }
     if tss:
         window = counters[:, kernel.TSS_WINDOW] / (2 * WINDOW + 1)
         flank = np.maximum(counters[:, kernel.TSS_FLANK] / NORM, MIN_FLANK)
-        columns["tss_enrichment"] = pa.array(2 * window / flank)
+        columns["tss_enrichment"] = number_array(2 * window / flank)
     if blacklist:
         columns["blacklist_ratio"] = _ratio(counters[:, kernel.BLACKLISTED], n)
     return pa.table(columns)
@@ -93,7 +94,5 @@ def _tss(path: str | Path) -> Intervals:
 
 
 def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Any:
-    import pyarrow as pa
-
     part, whole = part.astype(np.float64), whole.astype(np.float64)
-    return pa.array(np.divide(part, whole, out=np.zeros_like(part), where=whole > 0), mask=whole == 0)
+    return number_array(np.divide(part, whole, out=np.zeros_like(part), where=whole > 0), whole > 0)

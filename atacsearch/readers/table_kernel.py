@@ -1,7 +1,7 @@
-"""The tables that one parsing thread fills, and the compiled calls that look up in, grow and join them.
+"""The tables that one parsing thread fills, and the compiled calls that grow and join them.
 
-Barcodes lie in an open-addressing hash table that compares all bytes. `fragment_kernel.scan_lines` has
-`find_barcode` spelt out in its loop, where a call would cost on every line: both must hash alike.
+Barcodes lie in an open-addressing hash table that compares all bytes: a hash only tells where to look.
+Functions over pointers, see `genome.native`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .compiled import compiled, inlined, load_u64
+from ..genome.native import Kernels, load_u64
 
 # columns of the counters a barcode
 FRAGMENTS, IN_UNIVERSE, SHORT, MONO, TSS_WINDOW, TSS_FLANK, BLACKLISTED = range(7)
@@ -55,13 +55,11 @@ class Tables(NamedTuple):
     name_end: npt.NDArray[np.int64]
 
 
-@inlined
 def low_bytes(word, n):  # type: ignore[no-untyped-def]
     """The first n (0 to 8) bytes of a word, the others zero."""
     return word if n >= 8 else word & ((U1 << np.uint64(8 * n)) - U1)
 
 
-@inlined
 def hash_words(w0, w1, w2, length):  # type: ignore[no-untyped-def]
     """64 bits that stand for up to 24 bytes (or for a hash and 8 more) and their number."""
     h = (w0 ^ (np.uint64(length) * MIX_2)) * MIX_1
@@ -71,110 +69,104 @@ def hash_words(w0, w1, w2, length):  # type: ignore[no-untyped-def]
     return h
 
 
-@compiled
-def find_barcode(buffer, at, length, tables, n_barcodes, arena_used, insert):  # type: ignore[no-untyped-def]
-    """Id of a barcode; a new one gets the next id; -1 where it is new and `insert` is off."""
-    slots = tables.slots
+def find_barcode(buffer, at, length, slots, n_slots, arena, barcode_at, n_barcodes, arena_used):  # type: ignore[no-untyped-def]
+    """Id of the barcode `buffer[at : at + length]`; one that is new is entered as `n_barcodes`.
+
+    There must be an empty slot, room for the barcode in `arena`, and `PADDING` bytes after it in `buffer`.
+    """
     w0 = low_bytes(load_u64(buffer, at), length)
     w1 = low_bytes(load_u64(buffer, at + 8), length - 8) if length > 8 else U0
     w2 = low_bytes(load_u64(buffer, at + 16), length - 16) if length > 16 else U0
     h = hash_words(w0, w1, w2, length)
     for i in range(KEY_BYTES, length, 8):
-        w = low_bytes(load_u64(buffer, at + i), length - i)
-        h = hash_words(h, w, U0, length)
-    mask = np.uint64(len(slots) - 1)
+        h = hash_words(h, low_bytes(load_u64(buffer, at + i), length - i), U0, length)
+    mask = np.uint64(n_slots - 1)
     tag = ((h >> U48) << U48) | (np.uint64(length) << U32)
     slot = np.int64(h & mask)
-    while True:
-        head = slots[slot, 0]
+    who = np.int64(-1)
+    while who < 0:
+        place = 4 * slot
+        head = slots[place]
         if head == U0:
-            break
-        if (head & ~LOW_32) == tag and slots[slot, 1] == w0 and slots[slot, 2] == w1 and slots[slot, 3] == w2:
-            found = np.int64(head & LOW_32) - 1
-            same = True
-            if length > KEY_BYTES:
-                place = tables.barcode_at[found]
-                for i in range(KEY_BYTES, length):
-                    if tables.arena[place + i] != buffer[at + i]:
+            slots[place] = tag | np.uint64(n_barcodes + 1)
+            slots[place + 1] = w0
+            slots[place + 2] = w1
+            slots[place + 3] = w2
+            for i in range(length):
+                arena[arena_used + i] = buffer[at + i]
+            barcode_at[n_barcodes + 1] = arena_used + length
+            who = np.int64(n_barcodes)
+        elif (
+            (head & ~LOW_32) == tag
+            and slots[place + 1] == w0
+            and slots[place + 2] == w1
+            and slots[place + 3] == w2
+        ):
+            who = np.int64(head & LOW_32) - 1
+            for i in range(KEY_BYTES, length):
+                if arena[barcode_at[who] + i] != buffer[at + i]:
+                    who = np.int64(-1)
+                    break
+        slot = np.int64(np.uint64(slot + 1) & mask)
+    return who
+
+
+def find_name(buffer, at, length, name_key, names, name_at, n_names):  # type: ignore[no-untyped-def]
+    """Place of a chromosome name in the tables, -1 where it is new."""
+    key = low_bytes(load_u64(buffer, at), length) if length < 8 else U0
+    found = np.int64(-1)
+    for i in range(n_names):
+        if name_key[i] == key:
+            same = name_at[i + 1] - name_at[i] == length
+            if same and length >= 8:
+                for j in range(length):
+                    if names[name_at[i] + j] != buffer[at + j]:
                         same = False
                         break
             if same:
-                return found
-        slot = np.int64(np.uint64(slot + 1) & mask)
-    if not insert:
-        return np.int64(-1)
-    slots[slot, 0] = tag | np.uint64(n_barcodes + 1)
-    slots[slot, 1] = w0
-    slots[slot, 2] = w1
-    slots[slot, 3] = w2
-    for i in range(length):
-        tables.arena[arena_used + i] = buffer[at + i]
-    tables.barcode_at[n_barcodes + 1] = arena_used + length
-    return np.int64(n_barcodes)
-
-
-@compiled
-def find_name(buffer, at, length, tables):  # type: ignore[no-untyped-def]
-    """Place of a chromosome name in the tables, -1 where it is new."""
-    key = low_bytes(load_u64(buffer, at), length) if length < 8 else U0
-    for i in range(len(tables.name_key)):
-        if tables.name_key[i] != key:
-            continue
-        if length < 8:
-            return i
-        place = tables.name_at[i]
-        if tables.name_at[i + 1] - place != length:
-            continue
-        same = True
-        for j in range(length):
-            if tables.names[place + j] != buffer[at + j]:
-                same = False
+                found = np.int64(i)
                 break
-        if same:
-            return i
-    return -1
+    return found
 
 
-@compiled
-def rebuild_slots(tables, n_barcodes):  # type: ignore[no-untyped-def]
-    """Enter all barcodes of the arena into fresh (zero) slots."""
+def rebuild_slots(slots, n_slots, arena, barcode_at, n_barcodes):  # type: ignore[no-untyped-def]
+    """Enter all barcodes of the arena into fresh (zero) slots; each is written over itself in the arena."""
+    used = 0
     for i in range(n_barcodes):
-        at = tables.barcode_at[i]
-        length = tables.barcode_at[i + 1] - at
-        arena = tables.arena
-        slots = tables.slots
-        w0 = low_bytes(load_u64(arena, at), length)
-        w1 = low_bytes(load_u64(arena, at + 8), length - 8) if length > 8 else U0
-        w2 = low_bytes(load_u64(arena, at + 16), length - 16) if length > 16 else U0
-        h = hash_words(w0, w1, w2, length)
-        for j in range(KEY_BYTES, length, 8):
-            w = low_bytes(load_u64(arena, at + j), length - j)
-            h = hash_words(h, w, U0, length)
-        mask = np.uint64(len(slots) - 1)
-        slot = np.int64(h & mask)
-        while slots[slot, 0] != U0:
-            slot = np.int64(np.uint64(slot + 1) & mask)
-        slots[slot, 0] = ((h >> U48) << U48) | (np.uint64(length) << U32) | np.uint64(i + 1)
-        slots[slot, 1] = w0
-        slots[slot, 2] = w1
-        slots[slot, 3] = w2
+        length = barcode_at[i + 1] - barcode_at[i]
+        find_barcode(arena, used, length, slots, n_slots, arena, barcode_at, i, used)
+        used += length
+    return used
 
 
-@compiled
-def merge_barcodes(other, n_other, tables, n_barcodes, arena_used, mapping):  # type: ignore[no-untyped-def]
+def merge_barcodes(  # type: ignore[no-untyped-def]
+    other_arena, other_at, other_counters, n_other, slots, n_slots, arena, barcode_at, counters, n_barcodes,
+    arena_used, mapping
+):  # fmt: skip
     """Enter another thread's barcodes and counters; `mapping[i]` becomes the id of its barcode i here.
 
     Returns:
-        (number of barcodes, bytes of the arena in use); there must be room.
+        Number of barcodes; there must be room.
     """
     for i in range(n_other):
-        at = other.barcode_at[i]
-        length = other.barcode_at[i + 1] - at
-        who = find_barcode(other.arena, at, length, tables, n_barcodes, arena_used, True)
+        at = other_at[i]
+        length = other_at[i + 1] - at
+        who = find_barcode(other_arena, at, length, slots, n_slots, arena, barcode_at, n_barcodes, arena_used)
         if who == n_barcodes:
             n_barcodes += 1
             arena_used += length
         mapping[i] = who
         for c in range(N_COUNTERS):
-            tables.counters[who, c] += other.counters[i, c]
-    return n_barcodes, arena_used
+            counters[who * N_COUNTERS + c] += other_counters[i * N_COUNTERS + c]
+    return n_barcodes
+
+
+INLINED = (low_bytes, hash_words, find_barcode, find_name)
+KERNELS = Kernels(
+    __file__,
+    {
+        "rebuild_slots": (rebuild_slots, "u8 n u1 i8 n"),
+        "merge_barcodes": (merge_barcodes, "u1 i8 u4 n u8 n u1 i8 u4 n n i4"),
+    },
+    INLINED,
+)

@@ -1,5 +1,6 @@
 """Kernels that load without numba: what the cache holds, and what happens where it cannot be used."""
 
+import importlib
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 
 from atacsearch.genome import bed_kernel, native, overlap_kernel
 from atacsearch.genome.native import Kernels
-from atacsearch.readers import matrix_kernel
+from atacsearch.readers import csr, fragment_kernel, matrix_kernel, pair_kernel, table_kernel
 
 
 def total(values, n):
@@ -26,13 +27,16 @@ def call(one):
     return one("total", np.array([3, 4]), 2)
 
 
-@pytest.mark.parametrize("module", [bed_kernel, overlap_kernel, matrix_kernel])
+MODULES = (bed_kernel, overlap_kernel, matrix_kernel, csr, fragment_kernel, pair_kernel, table_kernel)
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_every_kernel_stands_alone_and_so_is_kept(module, tmp_path, monkeypatch):
     monkeypatch.setenv("ATACSEARCH_CACHE", str(tmp_path))
-    fresh = Kernels(module.__file__, module.KERNELS._functions)
+    fresh = Kernels(module.__file__, module.KERNELS._functions, module.KERNELS._inlined)
     fresh._load()
     (kept,) = (tmp_path / "kernels").iterdir()
-    again = Kernels(module.__file__, module.KERNELS._functions)
+    again = Kernels(module.__file__, module.KERNELS._functions, module.KERNELS._inlined)
     monkeypatch.setattr(again, "_compile", None)  # it must come from the cache
     assert set(again._load()) == set(module.KERNELS._functions)
     assert kept.read_bytes().startswith(native._MAGIC)
@@ -77,3 +81,24 @@ def test_arrays_of_another_kind_are_refused():
     for wrong in (np.array([1, 2], np.int32), np.arange(8)[::2]):
         with pytest.raises(TypeError, match="expected a contiguous array of int64"):
             one("total", wrong, 2)
+
+
+def test_a_change_in_what_is_inlined_makes_new_code(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATACSEARCH_CACHE", str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    user = (
+        "from atacsearch.genome.native import Kernels, load_u64, trailing_zeros\nfrom helper_{0} import more\n"
+        "def two(text, at):\n    return more(trailing_zeros(load_u64(text, at)))\n"
+        "KERNELS = Kernels(__file__, {{'two': (two, 'u1 n')}}, (more,))\n"
+    )
+    text = np.frombuffer(bytes(3) + b"\x10" + bytes(12), np.uint8)
+    for number, change in enumerate((1, 20)):
+        (tmp_path / f"helper_{number}.py").write_text(f"def more(x):\n    return x + {change}\n")
+        (tmp_path / f"user_{number}.py").write_text(user.format(number))
+        module = importlib.import_module(f"user_{number}")
+        assert module.KERNELS("two", text, 3) == 4 + change
+        assert module.KERNELS("two", text, 1) == 20 + change
+    first = importlib.import_module("user_0").KERNELS
+    before = first._path()
+    (tmp_path / "helper_0.py").write_text("def more(x):\n    return x + 2\n")
+    assert first._path() != before

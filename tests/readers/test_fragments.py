@@ -1,7 +1,4 @@
 import itertools
-import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -234,44 +231,6 @@ def test_a_missing_end_marker_of_bgzip_is_noted(tmp_path):
     data = write(tmp_path / "whole.gz", "chr1\t5\t50\tAA\t1\n" * 50, "bgzip").read_bytes()[:-28]
     report = read(write(tmp_path / "f.tsv.gz", data), universe_of([("chr1", 0, 100)])).report
     assert any("end marker" in note for note in report.notes)
-
-
-def test_works_where_no_cache_can_be_written(monkeypatch):
-    from atacsearch.readers import compiled
-
-    calls = []
-
-    def njit(cache, **options):
-        calls.append(cache)
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return lambda function: function
-
-    monkeypatch.setattr(compiled.numba, "njit", njit)
-    assert compiled.compiled(abs)(-3) == 3
-    assert calls[-1] is False
-
-
-def test_a_change_in_one_compiled_module_renews_the_others(tmp_path):
-    from atacsearch.readers import compiled
-
-    package = tmp_path / "package"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    shutil.copy(compiled.__file__, package / "compiled.py")
-    caller = "from .compiled import compiled\nfrom .a_kernel import one\n@compiled\ndef two(x):\n    return one(x)\n"
-    (package / "b_kernel.py").write_text(caller)
-    ask = "from package.b_kernel import two; print(two(3), sum(two.stats.cache_hits.values()))"
-    answers = []
-    for change in ("x + 1", None, "x + 20"):
-        if change:
-            source = f"from .compiled import inlined\n@inlined\ndef one(x):\n    return {change}\n"
-            (package / "a_kernel.py").write_text(source)
-        run = subprocess.run(
-            [sys.executable, "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True
-        )
-        answers.append(run.stdout.split())
-    assert answers == [["4", "0"], ["4", "1"], ["23", "0"]]
 
 
 def test_threads_do_not_outnumber_the_machine(tmp_path, monkeypatch):
