@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import AtacsearchError
 from .columns import payload_key
-from .durable import check_space, copy_tree, disk_errors, put_in_place, remove, size_of, temporary
+from .durable import check_space, copy_tree, disk_errors, put_in_place, read_ahead, remove, size_of, temporary
 from .filters import BoundWhere, matches, to_edge
 from .manifest import Part, ShardEntry, count_points
 from .shards import read_points
@@ -28,7 +28,9 @@ from .vectors import Collection, Hits, Query, StoredPoint, columns_inside, merge
 QUERIES_A_CALL = 1_000
 LINKS = 24  # of a point in the graph
 BUILD_CANDIDATES = 128  # looked at for the links of a point
-CANDIDATES = 512  # looked at by a query
+# Looked at by a query: so many, and one more for each of so many points of a part.
+CANDIDATES = 300
+POINTS_A_CANDIDATE = 2_000
 OVERSAMPLING = 3.0  # times k candidates are compared again with the float16 vectors behind the int8 ones
 # Links within each value of each payload column would cost more than the graph itself (a publish of 100,000 x 128
 # with five columns took 371 s with them and 81 s without); filtered walks look two links ahead instead (ACORN,
@@ -187,6 +189,7 @@ class EmbeddedStore:
             if not os.access(path, os.W_OK):
                 # opening maps files for writing: on a read-only disk a copy is opened instead
                 path = self._copy(path, f"{part.kind}-{part.name}")
+            read_ahead(path)
             return qe.EdgeShard.load(str(path))
         except OSError as error:
             raise PartUnavailableError(
@@ -256,17 +259,17 @@ class EmbeddedStore:
         chosen = [filter_of(sources[i] if sources is not None else None) for i in range(len(query.vectors))]
         where = query.where
         if where is None or query.exact or must_not or sources is not None:
-            return self._ask(shard, query, range(len(query.vectors)), chosen, query.k, [])
+            return self._ask(part, query, range(len(query.vectors)), chosen, query.k, [])
         share = self._share(part, shard, where, filter_of(None))
         longer = ceil(1.3 * query.k / max(share, COMMON)) + 16
         if share < COMMON or longer > CANDIDATES / OVERSAMPLING:
-            return self._ask(shard, query, range(len(query.vectors)), chosen, query.k, [])
+            return self._ask(part, query, range(len(query.vectors)), chosen, query.k, [])
         # the walk through a graph of which half is forbidden finds less, and slower, than a longer answer holds
         keys = [payload_key(c.column) for c in where.conditions]
         unfiltered = [None] * len(query.vectors)
-        found = self._ask(shard, query, range(len(query.vectors)), unfiltered, longer, keys, where)
+        found = self._ask(part, query, range(len(query.vectors)), unfiltered, longer, keys, where)
         short = [i for i, some in enumerate(found) if len(some) < query.k]
-        for i, some in zip(short, self._ask(shard, query, short, chosen, query.k, []), strict=True):
+        for i, some in zip(short, self._ask(part, query, short, chosen, query.k, []), strict=True):
             found[i] = some
         return [some[: query.k] for some in found]
 
@@ -281,9 +284,9 @@ class EmbeddedStore:
             self._shares[key] = shard.count(qe.CountRequest(False, translated)) / max(part.points, 1)
         return self._shares[key]
 
-    @staticmethod
     def _ask(
-        shard: Any,
+        self,
+        part: Part,
         query: Query,
         which: Sequence[int],
         filters: Sequence[Any],
@@ -294,7 +297,7 @@ class EmbeddedStore:
         """Ask a part some of the queries; with `where`, answers that do not meet it are left out.
 
         Args:
-            shard: the opened part.
+            part: the part.
             query: the batch.
             which: which of its vectors.
             filters: filter of each query of the batch, by its number.
@@ -304,8 +307,10 @@ class EmbeddedStore:
         """
         import qdrant_edge as qe
 
+        shard = self._shard(part)
         again = qe.QuantizationSearchParams(ignore=query.exact, rescore=True, oversampling=OVERSAMPLING)
-        plain = qe.SearchParams(CANDIDATES, exact=query.exact, quantization=again)
+        candidates = CANDIDATES + part.points // POINTS_A_CANDIDATE
+        plain = qe.SearchParams(candidates, exact=query.exact, quantization=again)
         acorn = qe.AcornSearchParams(enable=True, max_selectivity=1.0)
         filtered = qe.SearchParams(FILTERED_CANDIDATES, quantization=again, acorn=acorn)
         hits: Hits = []

@@ -242,6 +242,7 @@ class Metadata:
             remedy = "run: atacsearch index repair" if version < newest else "install a newer atacsearch"
             raise InputError(f"{path} has metadata schema {version}, this version reads {newest}; {remedy}")
         self._local = threading.local()
+        self._counts: dict[str, int] = {}
         self._places: dict[str, tuple[Any, Any]] = {}
 
     def close(self) -> None:
@@ -271,8 +272,11 @@ class Metadata:
             cursor.unregister("wanted")
 
     def count(self, kind: str) -> int:
-        """Number of items."""
-        return int(self._cursor().execute(query("count_rows"), {"kind": kind}).fetchall()[0][0])
+        """Number of items; counted once, since the file never changes."""
+        if kind not in self._counts:
+            rows = self._cursor().execute(query("count_rows"), {"kind": kind}).fetchall()
+            self._counts[kind] = int(rows[0][0])
+        return self._counts[kind]
 
     def ids(self, kind: str) -> list[str]:
         """All ids, in order of shard and row."""

@@ -246,6 +246,7 @@ def main() -> None:
     """Measure and print."""
     parser = options(__doc__, 5)
     parser.add_argument("--input", type=Path, help="h5ad of real cells (default: the demo's forebrain set)")
+    parser.add_argument("--untrained", action="store_true", help="the model as the warm start leaves it")
     parser.add_argument("--label", default="celltype", help="its column of cell types")
     parser.add_argument(
         "--keep", action="store_true", help="use indexes that are there; no times of building"
