@@ -21,7 +21,7 @@ from .kinds import FRAGMENT_FILES, MATRIX_FILES, MATRIX_FOLDERS, detect_kind, fi
 from .labels import empty_table
 from .manifest import Manifest, read_manifest
 from .placing import Place, check_place, report_names, settle_genome
-from .report import ReadReport
+from .report import ReadReport, some
 from .tenx import is_mtx_folder
 
 if TYPE_CHECKING:
@@ -238,6 +238,7 @@ def _read_beds(
     place = settle_genome(options.genome, own, universe.genome, report)
     digest = hashlib.sha256(manifest.digest.encode() if manifest is not None else b"")
     token_lists, counts = [], []
+    said: dict[str, list[str]] = {}
     mapped = 0
     for name, path in files:
         one = ReadReport(name, "bed")
@@ -248,6 +249,12 @@ def _read_beds(
         counts.append((len(intervals), n_hit / len(intervals)))
         mapped += n_hit
         _add(report, one, len(files) > 1)
+        for text in filter(None, (one.assembly, *one.notes)):
+            said.setdefault(_kind_of(text, str(path), name) if len(files) > 1 else text, []).append(name)
+    for text, of in said.items():
+        report.note(
+            text if len(files) == 1 else f"{text} ({len(of):,} of {len(files):,} files: {some(of, 3)})"
+        )
     report.n_cells = None
     report.mapped_fraction = mapped / max(report.n_read, 1)
     names = tuple(name for name, _ in files)
@@ -256,6 +263,13 @@ def _read_beds(
     labels = _with_counts(labels, counts)
     content = digest.hexdigest() if manifest is not None else file_digest
     return Items("bedfiles", sets, names, labels, report, place.genome, source, content, None)
+
+
+def _kind_of(text: str, *names: str) -> str:
+    """A message without the file's name and the figures in brackets, so that many files' are said once."""
+    for name in names:
+        text = text.replace(f"{name}: ", "")
+    return re.sub(r" \([^()]*\)", "", text)
 
 
 def _bed_tokens(
@@ -295,7 +309,3 @@ def _add(report: ReadReport, one: ReadReport, several: bool) -> None:
     report.aliases.update(one.aliases)
     for name, n in one.foreign_chroms.items():
         report.foreign_chroms[name] = report.foreign_chroms.get(name, 0) + n
-    if one.assembly and (not several or "undecided" in one.assembly or "not" in one.assembly):
-        report.note(one.assembly)
-    for note in one.notes:
-        report.note(note)

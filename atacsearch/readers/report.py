@@ -84,7 +84,7 @@ class ReadReport:
             out.append(f"chromosome names mapped: {_pairs(self.aliases)}")
         if self.foreign_chroms:
             n = sum(self.foreign_chroms.values())
-            names = _some(list(self.foreign_chroms))
+            names = some(list(self.foreign_chroms))
             out.append(f"{n:,} of {self.n_read:,} on chromosomes that the universe lacks: {names}")
         if self.cell_rule is not None and self.n_barcodes is not None and self.n_cells is not None:
             out.append(f"kept {self.n_cells:,} of {self.n_barcodes:,} barcodes ({self.cell_rule})")
@@ -105,9 +105,10 @@ class ReadReport:
         return {**asdict(self), "n_skipped": self.n_skipped, "n_dropped": self.n_dropped}
 
 
-def _some(names: list[str], n: int = 5) -> str:
+def some(names: list[str], n: int = 5) -> str:
+    """The first n names, and how many more there are."""
     return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
 
 
 def _pairs(mapping: dict[str, str]) -> str:
-    return _some([f"{old} -> {new}" for old, new in mapping.items()])
+    return some([f"{old} -> {new}" for old, new in mapping.items()])

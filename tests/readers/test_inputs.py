@@ -194,3 +194,18 @@ def test_no_text_lines_give_one_clear_error(tmp_path, data):
     (tmp_path / "a.bed").write_bytes(data)
     with pytest.raises(InputError, match=r"a\.bed"):
         read_items(tmp_path / "a.bed", UNIVERSE)
+
+
+def test_what_many_files_have_in_common_is_said_once(tmp_path):
+    regions = [("chr1", 0, 100), ("chr1", 200, 300)]
+    names = [f"not_{i}.bed.gz" for i in range(5)]
+    for i, name in enumerate(names):
+        data = write(tmp_path / "whole.gz", f"chr1\t{10 * i}\t{10 * i + 9}\n", "bgzip").read_bytes()
+        write(tmp_path / name, data if i == 0 else data[:-28])
+    report = read_items(manifest(tmp_path, ["file"], [[name] for name in names]), universe_of(regions))[
+        0
+    ].report
+    (said,) = [note for note in report.notes if "end marker" in note]
+    assert said.startswith("has no bgzip end marker")
+    assert "(4 of 5 files: not_1.bed.gz, not_2.bed.gz, not_3.bed.gz and 1 more)" in said
+    assert len([line for line in report.lines() if ".bed.gz" in line]) <= 2
