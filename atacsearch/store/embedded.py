@@ -90,20 +90,21 @@ class EmbeddedStore:
         # raw vectors once while filling, twice while optimising, links and payload: measured below 3x
         check_space(self._index, n * (12 * sum(self._info.vectors.values()) + 600) + 8_000_000, doing)
         remove(path)  # of a writer that was killed after renaming it and before publishing
-        schemas = {
-            "text": qe.PayloadSchemaType.Keyword,
-            "number": qe.PayloadSchemaType.Float,
-            "bool": qe.PayloadSchemaType.Keyword,
+        # mapped, not read: twelve indexes of 500,000 points in memory took 4 s of every opening, mapped 0.4 s
+        mapped = qe.Memory.Cold
+        schemas: dict[str, Any] = {
+            "text": qe.KeywordIndexParams(memory=mapped),
+            "number": qe.FloatIndexParams(memory=mapped),
+            "bool": qe.KeywordIndexParams(memory=mapped),
         }
+        shard_number = qe.IntegerIndexParams(lookup=True, range=False, memory=mapped)
         inside = columns_inside(collection, shards)
         try:
             with disk_errors(self._index, doing):
                 made.mkdir(parents=True)
                 shard = qe.EdgeShard.create(str(made), self._config(n))
                 try:
-                    shard.update(
-                        qe.UpdateOperation.create_field_index("_shard", qe.PayloadSchemaType.Integer)
-                    )
+                    shard.update(qe.UpdateOperation.create_field_index("_shard", shard_number))
                     for column, family in inside.items():
                         if family != "unindexed":
                             key = payload_key(column)
