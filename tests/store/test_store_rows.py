@@ -131,3 +131,29 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Index:
     index = Index.create(tmp_path_factory.mktemp("rows") / "my.index", **CREATE)
     fill(index)
     return index
+
+
+def test_rows_kept_in_memory_are_the_same(new_index: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "FEW", 0)
+    index = new_index()
+    fill(index)
+    snap = index.snapshot()
+    ids = snap.table("cells")["id"].to_pylist()
+    asked = [ids[i] for i in (7, 3, 3, 11, 0)]
+    first = [
+        snap.rows("cells", asked),
+        snap.rows("cells", asked, ["cell_type", "id"]),
+        snap.vectors("cells", asked),
+    ]
+    for _ in range(metadata.HELD_AFTER + 2):
+        again = [
+            snap.rows("cells", asked),
+            snap.rows("cells", asked, ["cell_type", "id"]),
+            snap.vectors("cells", asked),
+        ]
+    assert snap._metadata._held["cells"][1].num_rows == len(ids)
+    assert again[0].equals(first[0])
+    assert again[1].equals(first[1])
+    np.testing.assert_array_equal(again[2], first[2])
+    with pytest.raises(InputError, match="nowhere"):
+        snap.rows("cells", [ids[0], "nowhere"])
