@@ -1,9 +1,10 @@
-"""docs/benchmarks.md and its growth plots, from the JSON of the benchmarks.
+"""docs/benchmarks.md, its growth plots and the README's figures, from the JSON of the benchmarks.
 
     python scripts/bench/report.py [docs/benchmarks]
 
 Reads every `*.json` that `scripts/bench/all` wrote into the folder, and writes `../benchmarks.md` and
-`growth.png` there. No figure of that page is typed by hand.
+`growth.png` there; for the folder of this checkout also the table between the marks in README.md. No figure of
+these pages is typed by hand.
 """
 
 from __future__ import annotations
@@ -16,6 +17,14 @@ from typing import Any
 from measuring import seconds, short
 
 ORDER = ("fragments", "beds", "encoder", "search", "index", "pipeline")
+TITLES = {
+    "fragments": "fragment files",
+    "beds": "BED files",
+    "universe": "loading a universe",
+    "search": "one query",
+    "index": "adding and publishing",
+    "pipeline": "from fragments to answers",
+}
 ABOUT = {
     "fragments": "Fragment files to token sets. Files are drawn by `fragment_file.py`; rows marked * count the "
     "reading alone, the others whole commands. All tools that give sets gave the same number of (cell, region) "
@@ -27,6 +36,49 @@ ABOUT = {
     "index": "What an index costs: adding and publishing, opening, metadata, memory while it serves.",
     "pipeline": "From a fragment file to an index that answers, and the share of each stage.",
 }
+# README: words, benchmark, and how case and what of our row and of the peer's begin
+HEADLINES = (
+    ("fragment file to token sets", "fragments", "20 M fragments, bgzip", "read_items", "gtars"),
+    ("the same, the whole command", "fragments", "20 M fragments, whole command", "atacsearch", "gunzip"),
+    (
+        "BED file of 100,000 regions, 890,000-region universe",
+        "beds",
+        "BED of 100 k regions",
+        "read_items",
+        "gtars",
+    ),
+    (
+        "cells x peaks (h5ad) to token sets",
+        "beds",
+        "h5ad of cells x peaks, CSR",
+        "read_items",
+        "a Python loop",
+    ),
+    (
+        "cells to vectors (384 wide, 6 layers, ~500 tokens)",
+        "encoder",
+        "384 x 6, ~500",
+        "atacsearch, float32",
+        "geniml",
+    ),
+    (
+        "nearest of 100,000 vectors, one query",
+        "search",
+        "100,000 x 192, unfiltered",
+        "Snapshot.knn",
+        "qdrant-client",
+    ),
+    ("nearest of 1,000,000 vectors, one query", "search", "1,000,000 x 192, unf", "Snapshot.knn", "numpy"),
+    (
+        "open an index of 1,000,000 cells, first answer",
+        "index",
+        "open 1,000,000 cells",
+        "new process, warm",
+        "",
+    ),
+)
+_KNOWN = ("benchmark", "date", "processor", "cores", "memory_gb", "python", "atacsearch")
+_MARKS = ("<!-- speed: written by scripts/bench/report.py -->", "<!-- /speed -->")
 _COLUMNS = (
     "case",
     "what",
@@ -59,7 +111,8 @@ def page(records: list[dict[str, Any]]) -> str:
     ]
     for record in records:
         name = record["benchmark"]
-        lines += ["", f"## {name.capitalize()}", "", ABOUT.get(name, ""), "", _where(record), ""]
+        title = TITLES.get(name, name)
+        lines += ["", f"## {title[0].upper()}{title[1:]}", "", ABOUT.get(name, ""), "", _where(record), ""]
         lines += ["| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS)]
         lines += [_line(row) for row in record["rows"]]
         floors = dict.fromkeys(
@@ -71,8 +124,7 @@ def page(records: list[dict[str, Any]]) -> str:
 
 
 def _where(record: dict[str, Any]) -> str:
-    known = ("benchmark", "rows", "date", "processor", "cores", "memory_gb", "python", "atacsearch")
-    rest = ", ".join(f"{key} {value}" for key, value in record.items() if key not in known)
+    rest = ", ".join(f"{key} {value}" for key, value in record.items() if key not in (*_KNOWN, "rows"))
     return (
         f"{record['date']}, {record['cores']} cores of {record['processor']}, {record['memory_gb']:.0f} GB, "
         f"Python {record['python']}, atacsearch {record['atacsearch']}" + (f"; {rest}" if rest else "") + "."
@@ -105,6 +157,58 @@ def _fact(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def headlines(records: list[dict[str, Any]]) -> str:
+    """The README's table: our median, the peer's, and how many times longer the peer took."""
+    lines = ["| work | atacsearch | peer | ratio |", "|---|---|---|---|"]
+    for words, benchmark, case, ours, peer in HEADLINES:
+        rows = [
+            row
+            for r in records
+            if r["benchmark"] == benchmark
+            for row in r["rows"]
+            if row["case"].startswith(case)
+        ]
+        mine = next((row for row in rows if row["ours"] and row["what"].startswith(ours)), None)
+        if mine is None:
+            continue
+        found = (
+            r
+            for r in rows
+            if not r["ours"] and r["case"] == mine["case"] and peer and r["what"].startswith(peer)
+        )
+        other = next(found, None)
+        cores = f" ({mine['threads']} core{'s' * (mine['threads'] > 1)})" if mine["threads"] else ""
+        cells = (words + cores, _speed(mine), "", "")
+        if other is not None:
+            name = other["what"].removesuffix(" *")
+            cells = (
+                *cells[:2],
+                f"{name}: {_speed(other)}",
+                f"{other['wall_s'] / mine['wall_s']:.1f}",
+            )
+        lines.append("| " + " | ".join(cells) + " |")
+    where = _where({k: v for k, v in records[0].items() if k in _KNOWN})
+    return "\n".join([*lines, "", f"Medians of `scripts/bench/all`, {where}"])
+
+
+def _speed(row: dict[str, Any]) -> str:
+    """Items a second where the row is of many items, else its time."""
+    return (
+        f"{short(row['per_s'])} {row['per']}/s"
+        if row["per"] in ("fragments", "cells")
+        else seconds(row["wall_s"])
+    )
+
+
+def write_readme(records: list[dict[str, Any]], readme: Path) -> None:
+    """Put the table between the marks."""
+    before, mark, rest = readme.read_text().partition(_MARKS[0])
+    _, end, after = rest.partition(_MARKS[1])
+    if not mark or not end:
+        sys.exit(f"{readme}: holds no {' … '.join(_MARKS)}")
+    readme.write_text(f"{before}{mark}\n{headlines(records)}\n{end}{after}")
+
+
 def growth(records: list[dict[str, Any]], path: Path) -> None:
     """A panel a stage: wall time against size, both logarithmic."""
     import matplotlib
@@ -135,22 +239,28 @@ def growth(records: list[dict[str, Any]], path: Path) -> None:
         size, wall = ours[-1]
         least = min(x for x, _ in ours)
         axis.plot([least, size], [wall * least / size, wall], ":", color="grey", linewidth=1)
-        axis.set(xscale="log", yscale="log", title=panel, xlabel=unit[panel], ylabel="seconds")
+        axis.set(
+            xscale="log", yscale="log", title=TITLES.get(panel, panel), xlabel=unit[panel], ylabel="seconds"
+        )
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=8, frameon=False)
+        axis.set_ylim(top=axis.get_ylim()[1] * 4)  # room for the legend
+        axis.legend(loc="upper left", fontsize=8, frameon=False)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
 
 
 def main() -> None:
     """Write page and plots."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parents[2] / "docs" / "benchmarks")
+    own = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+    folder = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else own
     records = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     if not records:
         sys.exit(f"{folder}: holds no *.json; run scripts/bench/all first")
     records.sort(key=lambda r: ORDER.index(r["benchmark"]) if r["benchmark"] in ORDER else len(ORDER))
     (folder.parent / "benchmarks.md").write_text(page(records))
     growth(records, folder / "growth.png")
+    if folder == own:
+        write_readme(records, own.parents[1] / "README.md")
 
 
 if __name__ == "__main__":
