@@ -32,6 +32,13 @@ from .options import OutputFile, debug_option, device_option, model_option, read
     help="The Parquet file to write: id, vector; for regions also chrom, start, end (0-based half-open).",
 )
 @device_option
+@click.option(
+    "--dtype",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="How precisely it computes: auto is bfloat16 on a GPU, float32 on a CPU.",
+)
 @reader_options
 @debug_option
 def embed(
@@ -41,6 +48,7 @@ def embed(
     level: str,
     target: Path,
     device: str,
+    dtype: str,
     reading: dict[str, Any],
 ) -> None:
     """Turn cells, BED files or their regions into vectors.
@@ -62,7 +70,7 @@ def embed(
     loaded = load_model(model)
     options = counting_as(loaded.counting, read_options(reading), "model")
     sets = joined(read_all(inputs, loaded.universe, options, say))
-    encoder = Encoder(loaded, device=device)
+    encoder = Encoder(loaded, device=device, dtype=dtype)
     say(f"Encoding on {encoder.describe()}")
     with progress("Encoding", len(sets)) as advance:
         rows = write_vectors(target, encoder, loaded, sets, level=level, progress=advance)

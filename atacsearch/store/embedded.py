@@ -28,9 +28,10 @@ from .vectors import Collection, Hits, Query, StoredPoint, columns_inside, merge
 QUERIES_A_CALL = 1_000
 LINKS = 24  # of a point in the graph
 BUILD_CANDIDATES = 128  # looked at for the links of a point
-# Looked at by a query: so many, and one more for each of so many points of a part.
-CANDIDATES = 300
-POINTS_A_CANDIDATE = 2_000
+# Looked at by a query: so many, and one more for each POINTS_A_CANDIDATE points of a part above EASY_POINTS.
+CANDIDATES = 350
+EASY_POINTS = 100_000
+POINTS_A_CANDIDATE = 600
 OVERSAMPLING = 3.0  # times k candidates are compared again with the float16 vectors behind the int8 ones
 # Links within each value of each payload column would cost more than the graph itself (a publish of 100,000 x 128
 # with five columns took 371 s with them and 81 s without); filtered walks look two links ahead instead (ACORN,
@@ -190,7 +191,9 @@ class EmbeddedStore:
             if not os.access(path, os.W_OK):
                 # opening maps files for writing: on a read-only disk a copy is opened instead
                 path = self._copy(path, f"{part.kind}-{part.name}")
-            read_ahead(path)
+            threading.Thread(
+                target=read_ahead, args=(path,)
+            ).start()  # beside the opening, which waits for little
             return qe.EdgeShard.load(str(path))
         except OSError as error:
             raise PartUnavailableError(
@@ -310,7 +313,7 @@ class EmbeddedStore:
 
         shard = self._shard(part)
         again = qe.QuantizationSearchParams(ignore=query.exact, rescore=True, oversampling=OVERSAMPLING)
-        candidates = CANDIDATES + part.points // POINTS_A_CANDIDATE
+        candidates = CANDIDATES + max(part.points - EASY_POINTS, 0) // POINTS_A_CANDIDATE
         plain = qe.SearchParams(candidates, exact=query.exact, quantization=again)
         acorn = qe.AcornSearchParams(enable=True, max_selectivity=1.0)
         filtered = qe.SearchParams(FILTERED_CANDIDATES, quantization=again, acorn=acorn)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..genome.arrow import number_array, numbers_of, text_array
 from ..genome.intervals import concat_ranges
 from .columns import BUILT_IN, MAX_TEXT_VALUES, column_kind
 from .filters import COMPARE, BoundCondition, BoundWhere
@@ -28,8 +29,9 @@ from .types import KINDS, Column, check_kind
 
 FILE = "metadata.duckdb"
 HIDDEN = ("_shard", "_row", "_pos")
-FEW = 50  # times as many items as ids asked for: these are found by their hash, without reading all ids
-HELD_AFTER = 4  # times that rows were asked for by id, after which all columns are kept in memory
+FEW = 50  # times as many items as ids asked for: these may be found by their hash, without reading all ids
+HASHED_AFTER = 3  # times that rows were asked for by id, after which a hash of every id is kept in memory
+HELD_AFTER = 6  # times after which all columns are kept
 HELD_ITEMS = 5_000_000  # no more than so many: some 200 bytes each
 
 
@@ -268,7 +270,7 @@ class Metadata:
         cursor = self._cursor()
         cursor.register(
             "wanted",
-            pa.table({"pos": pa.array(range(len(ids)), pa.int64()), "id": pa.array(ids, pa.string())}),
+            pa.table({"pos": number_array(np.arange(len(ids))), "id": text_array(ids)}),
         )
         try:
             return cursor.sql(query(name), params=params).to_arrow_table()
@@ -308,7 +310,8 @@ class Metadata:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        if len(ids) * FEW > self.count(kind):
+        self._times[kind] = self._times.get(kind, 0) + 1
+        if len(ids) * FEW > self.count(kind) or self._times[kind] <= HASHED_AFTER:
             table = self._joined("rows_of_ids", ids, kind=kind)
             return table if columns is None else table.select(list(columns))
         pos, place = self._find_places(kind, ids)
@@ -340,10 +343,9 @@ class Metadata:
         A join on a hundred rows reads a block of every column for each, 10 to 20 ms of a million items; this
         costs one reading of all, half a second, which a single question must not pay.
         """
-        self._times[kind] = self._times.get(kind, 0) + 1
         if kind not in self._held and self._times[kind] > HELD_AFTER and self.count(kind) <= HELD_ITEMS:
             found = self._cursor().sql(query("held_rows").format(items=check_kind(kind))).to_arrow_table()
-            self._held[kind] = found["_place"].to_numpy(), found.drop_columns(["_place"]).combine_chunks()
+            self._held[kind] = numbers_of(found["_place"]), found.drop_columns(["_place"]).combine_chunks()
         return self._held.get(kind)
 
     def _find_places(
@@ -355,11 +357,11 @@ class Metadata:
         """
         if kind not in self._places:
             table = self._cursor().sql(query("hashes_of_ids").format(items=check_kind(kind))).to_arrow_table()
-            hashes = table["hash"].to_numpy()
+            hashes = numbers_of(table["hash"])
             order = np.argsort(hashes)
-            self._places[kind] = hashes[order], table["place"].to_numpy()[order]
+            self._places[kind] = hashes[order], numbers_of(table["place"])[order]
         hashes, places = self._places[kind]
-        asked = self._joined("hashes_of_wanted", ids)["hash"].to_numpy()
+        asked = numbers_of(self._joined("hashes_of_wanted", ids)["hash"])
         first, last = np.searchsorted(hashes, asked), np.searchsorted(hashes, asked, side="right")
         return np.repeat(np.arange(len(ids)), last - first), places[concat_ranges(first, last)]
 

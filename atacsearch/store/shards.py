@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..genome.arrow import numbers_of
 from ..genome.intervals import concat_ranges, sorted_unique
 from ..genome.tokensets import TokenSets
 from .columns import VECTOR_PREFIX, cast_table, payload_key, payload_values
@@ -199,7 +200,7 @@ def matrix_of(column: Any) -> npt.NDArray[Any]:
     if isinstance(column, pa.ChunkedArray):
         parts = [matrix_of(chunk) for chunk in column.chunks]
         return np.concatenate(parts) if parts else np.empty((0, column.type.list_size), np.float32)
-    return np.asarray(column.flatten()).reshape(len(column), column.type.list_size)
+    return numbers_of(column.flatten()).reshape(len(column), column.type.list_size)
 
 
 def read_vectors(
@@ -220,7 +221,7 @@ def read_tokens(index: Path, entry: ShardEntry, rows: npt.NDArray[np.int64]) -> 
 
     table, rows_in = _read_groups(index / entry.file, "tokens", rows)
     lists = pa.concat_arrays([c.cast(pa.large_list(pa.uint32())) for c in table["tokens"].chunks])
-    offsets, tokens = np.asarray(lists.offsets, np.int64), np.asarray(lists.values, np.uint32)
+    offsets, tokens = numbers_of(lists.offsets).astype(np.int64), numbers_of(lists.values)
     assert rows_in is not None
     return [tokens[offsets[r] : offsets[r + 1]] for r in rows_in]
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..genome.arrow import numbers_of
 from ..genome.intervals import sorted_unique
 from ..genome.tokensets import TokenSets
 from .embedded import PartUnavailableError
@@ -212,7 +213,7 @@ class Snapshot:
     ) -> list[tuple[ShardEntry, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
         """Per shard: the shard, places in `ids` [m], rows in the shard [m]."""
         table = self._metadata.places(kind, ids)
-        shard, row = np.asarray(table["_shard"], np.int64), np.asarray(table["_row"], np.int64)
+        shard, row = numbers_of(table["_shard"]), numbers_of(table["_row"])
         return [
             (self._shards[int(number)], at, row[at])
             for number in sorted_unique(shard)

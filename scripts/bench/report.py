@@ -178,12 +178,12 @@ def headlines(records: list[dict[str, Any]]) -> str:
         )
         other = next(found, None)
         cores = f" ({mine['threads']} core{'s' * (mine['threads'] > 1)})" if mine["threads"] else ""
-        cells = (words + cores, _speed(mine), "", "")
+        cells = (words + cores, _speed(mine, benchmark), "", "")
         if other is not None:
             name = other["what"].removesuffix(" *")
             cells = (
                 *cells[:2],
-                f"{name}: {_speed(other)}",
+                f"{name}: {_speed(other, benchmark)}",
                 f"{other['wall_s'] / mine['wall_s']:.1f}",
             )
         lines.append("| " + " | ".join(cells) + " |")

@@ -257,6 +257,14 @@ def test_tokenize_and_embed(run: Run, world: World, tmp_path: Path) -> None:
     assert table.column_names == ["id", "vector"]
     assert table["id"].to_pylist() == list(sets.names)
     assert not np.any(table["vector"][4].as_py())
+    short = run(
+        "embed", world.query, "--model", world.model, "--dtype", "bfloat16", "-o", tmp_path / "b.parquet"
+    )
+    assert short.code == 0, short.err
+    assert "bfloat16" in short.err
+    rough = np.array(pq.read_table(tmp_path / "b.parquet")["vector"].to_pylist())
+    exact = np.array(table["vector"].to_pylist())
+    assert 0 < np.abs(rough - exact).max() <= 2e-2 * np.abs(exact).max()
     answer = run(
         "embed", world.query, "--model", world.model, "--level", "region", "-o", tmp_path / "r.parquet"
     )

@@ -83,6 +83,7 @@ def test_replacing_again_and_again_does_not_swell_the_file(new_index: Make, copi
 @pytest.mark.parametrize("few", [0, 50, 10_000_000])
 def test_rows_by_hash_are_rows_by_id(new_index: Make, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
     monkeypatch.setattr(metadata, "FEW", few)
+    monkeypatch.setattr(metadata, "HASHED_AFTER", 0)
     index = new_index()
     fill(index)
     snap = index.snapshot()
@@ -100,6 +101,7 @@ def test_rows_by_hash_are_rows_by_id(new_index: Make, monkeypatch: pytest.Monkey
 
 def test_ids_with_one_hash_are_told_apart(new_index: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "FEW", 0)
+    monkeypatch.setattr(metadata, "HASHED_AFTER", 0)
     index = new_index()
     fill(index)
     snap = index.snapshot()
