@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..genome.arrow import number_array, text_array
 from ..genome.intervals import Intervals
 from ..genome.tokensets import TokenSets
 from .inputs import pick, read_for
@@ -265,15 +266,15 @@ def _answers(
     shown = list(columns or [])
     if columns is None:
         shown = list(snapshot.columns(collection))
-    found: dict[str, Any] = {"query": pa.array([r[0] for r in rows], pa.string())}
+    found: dict[str, Any] = {"query": text_array([r[0] for r in rows])}
     if asked.interval is not None:
         chrom, start, end = asked.interval
-        found["query_chrom"] = pa.array([chrom] * len(rows), pa.string())
-        found["query_start"] = pa.array([start] * len(rows), pa.int64())
-        found["query_end"] = pa.array([end] * len(rows), pa.int64())
-    found["rank"] = pa.array([r[1] for r in rows], pa.int64())
-    found["id"] = pa.array(ids, pa.string())
-    found["distance"] = pa.array([r[3] for r in rows], pa.float64())
+        found["query_chrom"] = text_array([chrom] * len(rows))
+        found["query_start"] = number_array(np.full(len(rows), start, np.int64))
+        found["query_end"] = number_array(np.full(len(rows), end, np.int64))
+    found["rank"] = number_array(np.array([r[1] for r in rows], np.int64))
+    found["id"] = text_array(ids)
+    found["distance"] = number_array(np.array([r[3] for r in rows], np.float64))
     labels = snapshot.rows(collection, ids, shown)
     found |= {name: labels[name] for name in shown if name not in found}
     table = pa.table(found)
