@@ -28,8 +28,8 @@ TITLES = {
 ABOUT = {
     "fragments": "Fragment files to token sets. Files are drawn by `fragment_file.py`; rows marked * count the "
     "reading alone, the others whole commands. All tools that give sets gave the same number of (cell, region) "
-    "pairs. A third of the CPU time is inflation (the igzip row), most of the rest one compiled loop that parses, finds the "
-    "barcode and looks regions up; both cores do both, so the floor is memory and branch latency a line.",
+    "pairs. A third of the CPU time is inflation (the igzip row), most of the rest one compiled loop that parses, "
+    "finds the barcode and looks regions up; both cores do both, so the floor is memory and branch latency a line.",
     "beds": "BED files and matrices to token sets, and loading of universes. Small BED files cost what recognising "
     "them and checking their genome costs; from 300,000 regions on time grows with the lines that are parsed.",
     "encoder": "Token sets to vectors. Parity of ours and the peers is checked in the run.",
