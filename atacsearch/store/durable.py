@@ -124,13 +124,14 @@ def read_ahead(folder: Path, most: int = 1 << 30) -> None:
     """
     if not hasattr(os, "posix_fadvise"):
         return
-    for path in folder.rglob("*"):
-        if path.is_file() and path.stat().st_blocks * 512 <= most:
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_WILLNEED)
-            finally:
-                os.close(handle)
+    with suppress(FileNotFoundError):  # the part was replaced meanwhile: nothing is left to read
+        for path in folder.rglob("*"):
+            if path.is_file() and path.stat().st_blocks * 512 <= most:
+                handle = os.open(path, os.O_RDONLY)
+                try:
+                    os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_WILLNEED)
+                finally:
+                    os.close(handle)
 
 
 @contextmanager

@@ -67,6 +67,7 @@ class EmbeddedStore:
         self._shares: dict[tuple[str, BoundWhere], float] = {}
         self._lock = threading.Lock()
         self._copies: tempfile.TemporaryDirectory[str] | None = None
+        self._unread: list[Path] = []  # parts whose files have not been read ahead
 
     def _folder(self, kind: str, name: str) -> Path:
         return self._index / "vectors" / kind / name
@@ -226,6 +227,9 @@ class EmbeddedStore:
     def search(self, kind: str, parts: Sequence[Part], live: set[int], query: Query) -> Hits:
         """Query each part and merge the best k."""
         answers = [self._search_part(part, live, query) for part in parts if self._may_match(part, query)]
+        unread, self._unread = self._unread, []
+        for path in unread:  # after the first answer, which it would delay; a process that ends does not wait
+            threading.Thread(target=read_ahead, args=(path,), daemon=True).start()
         return merge_hits(answers, len(query.vectors), query.k)
 
     @staticmethod
