@@ -196,15 +196,6 @@ def read_all(path: str | Path, expected: str = "a text file") -> tuple[bytes, By
     return b"".join(block() for block in source.blocks()), source
 
 
-def read_head(path: str | Path, expected: str = "a text file") -> bytes:
-    """The first block of text, for recognising a file; b"" where it holds no text."""
-    source = ByteSource(path, expected)
-    for block in source.blocks():
-        if data := block():
-            return data
-    return b""
-
-
 def file_digest(path: str | Path) -> str:
     """sha256 (hexadecimal) of a file, read in pieces."""
     with open(path, "rb") as handle:

@@ -192,10 +192,9 @@ class EmbeddedStore:
             if not os.access(path, os.W_OK):
                 # opening maps files for writing: on a read-only disk a copy is opened instead
                 path = self._copy(path, f"{part.kind}-{part.name}")
-            threading.Thread(
-                target=read_ahead, args=(path,)
-            ).start()  # beside the opening, which waits for little
-            return qe.EdgeShard.load(str(path))
+            shard = qe.EdgeShard.load(str(path))
+            self._unread.append(path)
+            return shard
         except OSError as error:
             raise PartUnavailableError(
                 f"cannot copy the vectors {path} to {tempfile.gettempdir()}: {error}"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -163,3 +167,41 @@ def test_a_payload_matches_as_its_row_does(rows: list[tuple[str | None, float | 
     for condition in CONDITIONS:
         where = bind_where(parse_where(condition), columns, "cells")
         assert [matches(where, p) for p in payloads] == to_mask(where, table).tolist(), condition
+
+
+def test_parts_are_read_ahead_once_each_and_after_the_first_answer(
+    new_index: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = new_index()
+    with index.writer() as writer:
+        for number in range(2):
+            writer.add("cells", make_batch(300, number, f"s{number}"), source(f"s{number}"))
+            writer.publish()
+    index.close()
+    events: list[str] = []
+    read = threading.Event()
+    answer = embedded.EmbeddedStore._search_part
+
+    def ahead(path: Path) -> None:
+        events.append(f"ahead {path.name}")
+        read.set()
+
+    def ask(*given: Any) -> Any:
+        found = answer(*given)
+        events.append("answer")
+        return found
+
+    monkeypatch.setattr(embedded, "read_ahead", ahead)
+    monkeypatch.setattr(embedded.EmbeddedStore, "_search_part", ask)
+    snap = Index.open(index.path).snapshot()
+    names = {part.name for part in snap.manifest.parts_of("cells")}
+    query = np.ones(DIM, np.float32)
+    snap.knn("cells", query, 3, engine="qdrant")
+    assert read.wait(5)
+    first = len(names)
+    assert events[:first] == ["answer"] * first
+    snap.knn("cells", query, 3, engine="qdrant")
+    deadline = time.monotonic() + 5
+    while len([e for e in events if e != "answer"]) < len(names) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sorted(e for e in events if e != "answer") == sorted(f"ahead {name}" for name in names)
