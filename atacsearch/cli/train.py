@@ -126,6 +126,12 @@ def pretrain(
 @click.argument("inputs", nargs=-1, required=True, metavar="REF...")
 @click.option("--label", required=True, metavar="COLUMN", help="Column of the labels, such as cell_type.")
 @click.option("--batch", metavar="COLUMN", help="Column of donor, library or replicate.")
+@click.option(
+    "--unlabelled",
+    multiple=True,
+    metavar="INPUT",
+    help="More data, whose labels are not looked at: the cells to be named, or any others. Repeatable.",
+)
 @_common("tiny")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the cells, at the most [default: 8].")
 @click.option("--batch-size", type=click.IntRange(4), help="Cells a step [default: 64].")
@@ -152,6 +158,7 @@ def celltype(
     inputs: tuple[str, ...],
     label: str,
     batch: str | None,
+    unlabelled: tuple[str, ...],
     out: Path,
     universe: str | None,
     base: str | None,
@@ -176,6 +183,7 @@ def celltype(
     \b
     Example:
       atacsearch train celltype reference.h5ad --label cell_type --batch donor -o my.model
+      atacsearch train celltype reference.h5ad --label cell_type --unlabelled query.h5ad -o my.model
       atacsearch train celltype cells.tsv --label cell_type --model base.model -o my.model
     """
     from ..training.celltype import CelltypeSettings
@@ -191,6 +199,7 @@ def celltype(
             label,
             out,
             batch=batch,
+            unlabelled=unlabelled,
             settings=settings,
             warm=warm,
             pretraining=PretrainSettings(epochs=pretrain_epochs, seed=seed) if pretrain_epochs else None,

@@ -35,12 +35,19 @@ class Training:
         fresh: whether its weights are random so far.
         items: the training items, as read.
         sets: their token sets, all items together.
+        unlabelled: token sets of further items that never meet a label, or None.
     """
 
     model: Model
     fresh: bool
     items: list[Items]
     sets: TokenSets
+    unlabelled: TokenSets | None = None
+
+    @property
+    def all_sets(self) -> TokenSets:
+        """What training without labels sees: the items, then the unlabelled ones."""
+        return self.sets if self.unlabelled is None else TokenSets.concat([self.sets, self.unlabelled])
 
     def labels(self, column: str) -> list[str | None]:
         """The label column over all items; null where an item has none.
@@ -74,6 +81,7 @@ def prepare(
     discriminator: bool = False,
     seed: int = 0,
     options: ReadOptions | None = None,
+    unlabelled: Sequence[str | Path] = (),
     say: Say = lambda text: None,
 ) -> Training:
     """Read the training inputs and make or load the model.
@@ -86,6 +94,8 @@ def prepare(
         discriminator: give a model without that head a fresh one.
         seed: of fresh weights.
         options: how to read (genome, cells, counting).
+        unlabelled: further inputs, for training without labels alone; a universe that is made is made from
+            these too.
         say: told what readers report and what is made.
 
     Raises:
@@ -107,10 +117,11 @@ def prepare(
     else:
         from ..readers.universes import universe_from_inputs
 
-        regions = universe_from_inputs(inputs, options.genome)
+        regions = universe_from_inputs([*inputs, *unlabelled], options.genome)
         say(f"universe from the input: {len(regions):,} regions, genome {regions.genome or 'unknown'}")
     items = [found for path in inputs for found in read_items(path, regions, options)]
-    for found in items:
+    others = [found for path in unlabelled for found in read_items(path, regions, options)]
+    for found in [*items, *others]:
         for line in found.report.lines():
             say(line)
     own = {"counting": next((i.counting for i in items if i.counting), None)}
@@ -125,7 +136,8 @@ def prepare(
         config = sized_config(size, len(regions))
         model = new_model(config, regions, seed=seed, discriminator=discriminator, own=own)
         say(f"new {size} model: {len(regions):,} regions, hidden {config.hidden_size}")
-    return Training(model, loaded is None, items, TokenSets.concat([i.sets for i in items]))
+    more = TokenSets.concat([i.sets for i in others]) if others else None
+    return Training(model, loaded is None, items, TokenSets.concat([i.sets for i in items]), more)
 
 
 def pretrain_files(
@@ -153,6 +165,7 @@ def celltype_files(
     out: str | Path,
     *,
     batch: str | None = None,
+    unlabelled: Sequence[str | Path] = (),
     settings: CelltypeSettings | None = None,
     warm: bool = True,
     pretraining: PretrainSettings | None = None,
@@ -169,6 +182,8 @@ def celltype_files(
         label: column of the labels.
         out: folder for the checkpoint.
         batch: column of donor, library or replicate; early stopping holds out a whole one where it can.
+        unlabelled: further inputs without labels, such as the cells that are to be named later: they join the
+            universe, the warm start and the pretraining, and never a labelled loss.
         settings: of the fine-tuning.
         warm: start a fresh model from the SVD of its input.
         pretraining: settings of an unlabelled pretraining before; none where None.
@@ -181,17 +196,26 @@ def celltype_files(
         The summary of `train_celltype`.
     """
     settings = settings or CelltypeSettings()
-    work = prepare(inputs, discriminator=pretraining is not None, seed=settings.seed, say=say, **preparation)
+    work = prepare(
+        inputs,
+        discriminator=pretraining is not None,
+        seed=settings.seed,
+        unlabelled=unlabelled,
+        say=say,
+        **preparation,
+    )
+    if work.unlabelled is not None:
+        say(f"{len(work.unlabelled):,} unlabelled items beside {len(work.sets):,}")
     labels = work.labels(label)
     batches = work.labels(batch) if batch is not None else None
     if batches is not None and len(set(batches)) == 1:
         say(f"--batch {batch}: one value only ({batches[0]}); nothing to correct or hold out")
     if work.fresh and warm and pretraining is None:
-        warm_start(work.model, work.sets, seed=settings.seed)
+        warm_start(work.model, work.all_sets, seed=settings.seed)
     if pretraining is not None:
         pretrain(
             work.model,
-            work.sets,
+            work.all_sets,
             Path(out) / "pretraining",
             replace(pretraining, warm=warm and work.fresh),
             device=device,
