@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from .commandline import command_line
 from .options import debug_option, device_option, read_options, reader_options
 
 
@@ -17,8 +18,9 @@ from .options import debug_option, device_option, read_options, reader_options
 def train() -> None:
     """Train a model.
 
-    Training writes a checkpoint folder: config.json, model.safetensors, universe.bed.gz, and training.jsonl,
-    one line an epoch. A run that was killed goes on where it was when the command is repeated.
+    Training writes a checkpoint folder: config.json, model.safetensors, universe.bed.gz, a model card
+    (README.md), and training.jsonl, one line an epoch, drawn in training.png. A run that was killed goes on
+    where it was when the command is repeated.
 
     \b
     Example:
@@ -35,6 +37,11 @@ def _common(default_size: str) -> Callable[[Any], Any]:
                 "--restart",
                 is_flag=True,
                 help="Begin anew where an unfinished run lies in the output folder.",
+            ),
+            click.option(
+                "--dry-run",
+                is_flag=True,
+                help="Say sizes, steps and the expected time, from a few timed steps; write nothing.",
             ),
             click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random."),
             click.option(
@@ -82,6 +89,7 @@ def pretrain(
     size: str,
     seed: int,
     restart: bool,
+    dry_run: bool,
     epochs: int | None,
     batch_size: int | None,
     lr: float | None,
@@ -116,6 +124,8 @@ def pretrain(
             options=read_options(reading),
             device=device,
             restart=restart,
+            dry_run=dry_run,
+            command=command_line(),
             say=say,
             progress=progress,
         )
@@ -165,6 +175,7 @@ def celltype(
     size: str,
     seed: int,
     restart: bool,
+    dry_run: bool,
     epochs: int | None,
     batch_size: int | None,
     lr: float | None,
@@ -209,9 +220,13 @@ def celltype(
             options=read_options(reading),
             device=device,
             restart=restart,
+            dry_run=dry_run,
+            command=command_line(),
             say=say,
             progress=progress,
         )
+    if dry_run:
+        return
     say(
         f"{out}: {summary['cells']:,} cells, {len(summary['classes'])} labels; best epoch "
         f"{summary['best_epoch'] + 1} of {summary['epochs_run']}: {summary['held_out_accuracy']:.3f} of "

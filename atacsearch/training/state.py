@@ -1,7 +1,7 @@
-"""What lets a killed training run go on: its state on disk, replaced as a whole after every epoch, and its log.
+"""What lets a killed training run go on: its state on disk, replaced as a whole, its log, and their picture.
 
-Randomness is drawn afresh for each epoch from (seed, epoch), so a run that was resumed ends with the same
-weights as one that was never interrupted.
+Randomness is drawn afresh for each epoch or step from (seed, epoch, step), so a run that was resumed ends with
+the same weights as one that was never interrupted.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 
 from ..errors import InputError
 from ..genome.tokensets import TokenSets
+from .plot import PLOT, draw_log
 
 STATE, LOG = "training_state.pt", "training.jsonl"
 
@@ -59,11 +60,16 @@ class RunFolder:
                 )
         if self.state is None:
             (self.path / LOG).unlink(missing_ok=True)
+        elif (self.path / LOG).exists():
+            # What was logged after the state was saved will be done, and logged, again.
+            os.truncate(self.path / LOG, self.state["log_bytes"])
 
     def save(self, **state: Any) -> None:
         """Replace the state on disk."""
         temporary = self.state_file.with_suffix(f".{os.getpid()}")
-        torch.save({"key": self.key, **state}, temporary)
+        log = self.path / LOG
+        log_bytes = log.stat().st_size if log.exists() else 0
+        torch.save({"key": self.key, "log_bytes": log_bytes, **state}, temporary)
         os.replace(temporary, self.state_file)
 
     def log(self, **record: Any) -> None:
@@ -72,8 +78,10 @@ class RunFolder:
             f.write(json.dumps({"time": round(time.time(), 1), **record}) + "\n")
 
     def finish(self) -> None:
-        """Drop the state: the checkpoint beside it is the result now."""
+        """Drop the state: the checkpoint beside it is the result now; draw the log."""
         self.state_file.unlink(missing_ok=True)
+        if (self.path / LOG).exists():
+            draw_log(read_log(self.path), self.path / PLOT)
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:

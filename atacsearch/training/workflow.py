@@ -1,143 +1,32 @@
 """From input files to a trained model: what `atacsearch train` does, and what the Python API offers.
 
-Everything that the user does not give is made from the input: the universe from its regions, the token table
-from a truncated SVD, the sizes from a named preset.
+Each function reads (`preparing.prepare`), trains, and writes a model card; with `dry_run` it says what that
+would cost instead, from a few real steps, and writes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..errors import InputError
-from ..genome.tokensets import TokenSets
-from ..model.checkpoint import Model, load_model, new_model
-from ..model.config import sized_config
+import numpy as np
+
+from ..model.checkpoint import Model
+from ..model.device import choose_device
+from .card import Card, sources, write_card
 from .celltype import CelltypeSettings, train_celltype
+from .comparison import compare_held_out, labelled_rows
+from .holdout import hold_out
+from .plan import describe, duration, expect, time_steps, time_warm_start
+from .preparing import Say, Training, prepare
 from .pretrain import PretrainSettings, pretrain
 from .warmstart import warm_start
 
-if TYPE_CHECKING:
-    from ..readers.inputs import Items, ReadOptions
+__all__ = ["Training", "celltype_files", "prepare", "pretrain_files"]
 
-Say = Callable[[str], None]
 Progress = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class Training:
-    """What a training run works on.
-
-    Attributes:
-        model: the model to train, fresh or loaded.
-        fresh: whether its weights are random so far.
-        items: the training items, as read.
-        sets: their token sets, all items together.
-        unlabelled: token sets of further items that never meet a label, or None.
-    """
-
-    model: Model
-    fresh: bool
-    items: list[Items]
-    sets: TokenSets
-    unlabelled: TokenSets | None = None
-
-    @property
-    def all_sets(self) -> TokenSets:
-        """What training without labels sees: the items, then the unlabelled ones."""
-        return self.sets if self.unlabelled is None else TokenSets.concat([self.sets, self.unlabelled])
-
-    def labels(self, column: str) -> list[str | None]:
-        """The label column over all items; null where an item has none.
-
-        Raises:
-            InputError: no item has such a column; the message lists those that exist.
-        """
-        out: list[str | None] = []
-        for items in self.items:
-            if column in items.labels.column_names:
-                out += [None if v is None else str(v) for v in items.labels[column].to_pylist()]
-            else:
-                out += [None] * len(items.sets)
-        if all(value is None for value in out):
-            known = sorted({c for items in self.items for c in items.labels.column_names})
-            source = self.items[0].source
-            if column in known:
-                raise InputError(
-                    f"{source}: the label column '{column}' holds no value; fill it, or name another"
-                )
-            raise InputError(f"{source}: no label column '{column}'; columns: {', '.join(known) or 'none'}")
-        return out
-
-
-def prepare(
-    inputs: Sequence[str | Path],
-    *,
-    universe: str | Path | None = None,
-    base: str | Path | None = None,
-    size: str = "tiny",
-    discriminator: bool = False,
-    seed: int = 0,
-    options: ReadOptions | None = None,
-    unlabelled: Sequence[str | Path] = (),
-    say: Say = lambda text: None,
-) -> Training:
-    """Read the training inputs and make or load the model.
-
-    Args:
-        inputs: h5ad, fragments, BED files or manifests.
-        universe: BED file or known name; made from the inputs where None and no `base` is given.
-        base: checkpoint to go on from; it brings its own universe.
-        size: `tiny`, `small` or `base`, of a fresh model.
-        discriminator: give a model without that head a fresh one.
-        seed: of fresh weights.
-        options: how to read (genome, cells, counting).
-        unlabelled: further inputs, for training without labels alone; a universe that is made is made from
-            these too.
-        say: told what readers report and what is made.
-
-    Raises:
-        InputError: both `universe` and `base` are given, or an input cannot be read.
-    """
-    from ..genome.universe import Universe
-    from ..readers.inputs import ReadOptions, read_items
-
-    if universe is not None and base is not None:
-        raise InputError("--universe and --model exclude each other: a model brings its own universe")
-    options = options or ReadOptions()
-    loaded = load_model(base) if base is not None else None
-    if loaded is not None:
-        regions = loaded.universe
-        if loaded.counting is not None:
-            options = replace(options, counting=loaded.counting)  # type: ignore[arg-type]
-    elif universe is not None:
-        regions = Universe.load(universe, genome=options.genome)
-    else:
-        from ..readers.universes import universe_from_inputs
-
-        regions = universe_from_inputs([*inputs, *unlabelled], options.genome)
-        say(f"universe from the input: {len(regions):,} regions, genome {regions.genome or 'unknown'}")
-    items = [found for path in inputs for found in read_items(path, regions, options)]
-    others = [found for path in unlabelled for found in read_items(path, regions, options)]
-    for found in [*items, *others]:
-        for line in found.report.lines():
-            say(line)
-    own = {"counting": next((i.counting for i in items if i.counting), None)}
-    if loaded is not None:
-        model = loaded
-        if discriminator and model.module.discriminator is None:
-            fresh = new_model(model.config, regions, seed=seed, discriminator=True)
-            fresh.module.atacformer.load_state_dict(model.module.atacformer.state_dict())
-            fresh.own, fresh.pool_weights = model.own, model.pool_weights
-            model = fresh
-    else:
-        config = sized_config(size, len(regions))
-        model = new_model(config, regions, seed=seed, discriminator=discriminator, own=own)
-        say(f"new {size} model: {len(regions):,} regions, hidden {config.hidden_size}")
-    more = TokenSets.concat([i.sets for i in others]) if others else None
-    return Training(model, loaded is None, items, TokenSets.concat([i.sets for i in items]), more)
 
 
 def pretrain_files(
@@ -171,6 +60,8 @@ def celltype_files(
     pretraining: PretrainSettings | None = None,
     device: str = "auto",
     restart: bool = False,
+    dry_run: bool = False,
+    command: str | None = None,
     say: Say = lambda text: None,
     progress: Progress | None = None,
     **preparation: Any,
@@ -189,11 +80,13 @@ def celltype_files(
         pretraining: settings of an unlabelled pretraining before; none where None.
         device: `auto`, `cpu` or `cuda`.
         restart: begin anew where an unfinished run lies in `out`.
+        dry_run: say what it would cost, and write nothing.
+        command: the command line, for the model card.
         say, progress: told what happens.
         **preparation: see `prepare`.
 
     Returns:
-        The summary of `train_celltype`.
+        The summary of `train_celltype`; empty for a dry run.
     """
     settings = settings or CelltypeSettings()
     work = prepare(
@@ -210,27 +103,76 @@ def celltype_files(
     batches = work.labels(batch) if batch is not None else None
     if batches is not None and len(set(batches)) == 1:
         say(f"--batch {batch}: one value only ({batches[0]}); nothing to correct or hold out")
-    if work.fresh and warm and pretraining is None:
-        warm_start(work.model, work.all_sets, seed=settings.seed)
-    if pretraining is not None:
-        pretrain(
+    warm = warm and work.fresh
+
+    def fine_tune(folder: Path, watch: Progress | None) -> dict[str, Any]:
+        return train_celltype(
             work.model,
-            work.all_sets,
-            Path(out) / "pretraining",
-            replace(pretraining, warm=warm and work.fresh),
+            work.sets,
+            labels,
+            folder,
+            settings,
+            batches=batches,
             device=device,
             restart=restart,
-            progress=progress,
+            progress=watch,
         )
+
+    def learn_unlabelled(folder: Path, watch: Progress | None) -> Model:
+        assert pretraining is not None
+        how = replace(pretraining, warm=warm)
+        return pretrain(
+            work.model, work.all_sets, folder, how, device=device, restart=restart, progress=watch
+        )
+
+    if dry_run:
+        for line in describe(work.model, len(work.all_sets), len(work.all_sets.tokens), held=work.all_sets):
+            say(line)
+        if warm:
+            took = time_warm_start(work.model, work.all_sets, settings.seed)
+            say(f"warm start: expected {duration(took)}")
+        where = str(choose_device(device))
+        if pretraining is not None:
+            how = replace(pretraining, warm=False)
+            timing = time_steps(
+                lambda folder, watch: pretrain(
+                    work.model, work.all_sets, folder, how, device=device, progress=watch
+                )
+            )
+            for line in expect(timing, how.epochs, where):
+                say(line)
+        for line in expect(time_steps(fine_tune), settings.epochs, where):
+            say(line)
+        return {}
+    if pretraining is not None:
+        learn_unlabelled(Path(out) / "pretraining", progress)
+    elif warm:
+        warm_start(work.model, work.all_sets, seed=settings.seed)
     work.model.own["label"] = label
-    return train_celltype(
-        work.model,
-        work.sets,
-        labels,
-        out,
-        settings,
-        batches=batches,
-        device=device,
-        restart=restart,
-        progress=progress,
+    summary = fine_tune(Path(out), progress)
+    rows, codes, groups = labelled_rows(work.sets, labels, batches)
+    train, held, _ = hold_out(codes, groups, settings.holdout, settings.seed)
+    figures = compare_held_out(
+        work.model, work.sets.take(rows), np.array(summary["classes"])[codes], train, held, settings.seed
     )
+    more = None if work.unlabelled is None else f"{len(work.unlabelled):,} items joined without their labels."
+    write_card(
+        work.model,
+        out,
+        Card(
+            task=f"labels of the column `{label}` ({len(summary['classes'])} of them)",
+            data=sources(work.items) + sources(work.others, "unlabelled"),
+            split=f"{len(held):,} of {len(rows):,} labelled items that no step was trained on: "
+            f"{summary['held_out']}",
+            figures=figures,
+            settings=asdict(settings) | {"warm_start": warm, "batch": batch},
+            notes=[
+                "Training stopped at the epoch that did best on these items, which favours the model a little.",
+                "All rows are votes of the 15 nearest training items, by cosine distance; the simple method is "
+                "fitted on the training items alone.",
+                *([more] if more else []),
+            ],
+            command=command,
+        ),
+    )
+    return summary
