@@ -73,10 +73,49 @@ def _common(default_size: str) -> Callable[[Any], Any]:
 @train.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @_common("small")
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the input [default: 5].")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the input, at the most [default: 5].")
 @click.option("--batch-size", type=click.IntRange(2), help="Sets a step [default: 16].")
 @click.option("--lr", type=float, help="Peak learning rate [default: 5e-4].")
 @click.option("--max-tokens", type=click.IntRange(2), help="Tokens of one set in one step [default: 512].")
+@click.option(
+    "--replacement",
+    type=click.Choice(["uniform", "frequency"]),
+    default="uniform",
+    show_default=True,
+    help="Replace by any region, as published, or by regions as often as the data hold them.",
+)
+@click.option(
+    "--contrastive",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    metavar="WEIGHT",
+    help="Add a contrast of two halves of each set, with this weight.",
+)
+@click.option(
+    "--pooling",
+    type=click.Choice(["auto", "mean", "idf"]),
+    default="auto",
+    show_default=True,
+    help="How regions make up a vector: as the warm start says, plain mean, or by inverse document frequency.",
+)
+@click.option(
+    "--holdout",
+    type=click.FloatRange(0, 0.5),
+    help="Share of the input that tells when to stop and is not trained on [default: 0.05].",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="auto is bfloat16 autocast on CUDA.",
+)
+@click.option(
+    "--save-minutes",
+    type=click.FloatRange(0),
+    help="Write the state to resume from so often, beside each epoch's end [default: 10].",
+)
 @click.option("--warm-start/--no-warm-start", "warm", default=True, help="Start the token table from an SVD.")
 @device_option
 @reader_options
@@ -90,29 +129,40 @@ def pretrain(
     seed: int,
     restart: bool,
     dry_run: bool,
-    epochs: int | None,
-    batch_size: int | None,
-    lr: float | None,
-    max_tokens: int | None,
+    replacement: str,
+    contrastive: float,
+    pooling: str,
+    precision: str,
     warm: bool,
     device: str,
     reading: dict[str, Any],
+    **given: Any,
 ) -> None:
     """Pretrain on unlabelled data by replaced-token detection.
 
     45 % of the tokens of each cell or BED file are replaced by random regions; the model learns to tell which.
+    Token files of atacsearch tokenize are streamed, so that a corpus may be larger than memory; other inputs
+    are tokenised first. Several GPUs: torchrun --no-python --nproc-per-node 8 atacsearch train pretrain ...
 
     \b
     Example:
       atacsearch train pretrain cells.h5ad -o base.model
       atacsearch train pretrain peaks/*.bed.gz --universe universe.bed.gz --epochs 20 -o base.model
+      atacsearch train pretrain tokens/*.parquet --universe universe.bed.gz --size base -o base.model
     """
     from ..training.pretrain import PretrainSettings
     from ..training.workflow import pretrain_files
     from .messages import say
 
-    given = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "max_tokens": max_tokens}
-    settings = PretrainSettings(warm=warm, seed=seed, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+    settings = PretrainSettings(
+        replacement=replacement,
+        contrastive=contrastive,
+        pooling=pooling,
+        precision=precision,
+        warm=warm,
+        seed=seed,
+        **{k: v for k, v in given.items() if v is not None},
+    )
     with _watch() as progress:
         model = pretrain_files(
             inputs,
@@ -129,7 +179,10 @@ def pretrain(
             say=say,
             progress=progress,
         )
-    say(f"{out}: model {model.digest[:12]}, {len(model.universe):,} regions, log in {out / 'training.jsonl'}")
+    if not dry_run:
+        say(
+            f"{out}: model {model.digest[:12]}, {len(model.universe):,} regions, log in {out / 'training.jsonl'}"
+        )
 
 
 @train.command()

@@ -6,18 +6,23 @@ named preset.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..genome.tokensets import TokenSets
 from ..model.checkpoint import Model, load_model, new_model
 from ..model.config import sized_config
-from .card import remember_parent
+from .card import remember_parent, sources
+from .distributed import Team
+from .sources import FileSource
 
 if TYPE_CHECKING:
+    from ..genome.universe import Universe
     from ..readers.inputs import Items, ReadOptions
 
 Say = Callable[[str], None]
@@ -100,41 +105,163 @@ def prepare(
     Raises:
         InputError: both `universe` and `base` are given, or an input cannot be read.
     """
+    from ..readers.inputs import read_items
+
+    start = _begin([*inputs, *unlabelled], universe, base, options, say)
+    items = [found for path in inputs for found in read_items(path, start.regions, start.options)]
+    others = [found for path in unlabelled for found in read_items(path, start.regions, start.options)]
+    for found in [*items, *others]:
+        for line in found.report.lines():
+            say(line)
+    counting = next((i.counting for i in items if i.counting), None)
+    model = start.model(size, discriminator, seed, counting, say)
+    more = TokenSets.concat([i.sets for i in others]) if others else None
+    joined = TokenSets.concat([i.sets for i in items])
+    return Training(model, start.loaded is None, items, joined, others, more)
+
+
+def prepare_corpus(
+    inputs: Sequence[str | Path],
+    folder: Path,
+    *,
+    universe: str | Path | None = None,
+    base: str | Path | None = None,
+    size: str = "tiny",
+    seed: int = 0,
+    options: ReadOptions | None = None,
+    team: Team | None = None,
+    say: Say = lambda text: None,
+) -> tuple[Model, bool, list[FileSource], list[dict[str, Any]]]:
+    """Make or load the model and turn every input into token files that can be streamed.
+
+    Token files (`.parquet`, of `atacsearch tokenize`) are taken as they are; others are tokenised into `folder`,
+    one at a time.
+
+    Args:
+        inputs: token files, h5ad, fragments, BED files or manifests.
+        folder: for the token files that are made; the first process of the team writes.
+        universe, base, size, seed, options, say: as for `prepare`.
+        team: the processes that train together.
+
+    Returns:
+        The model with a discriminator, whether its weights are random, the sources, and rows for the model card.
+
+    Raises:
+        InputError: as for `prepare`; or there are only token files, and neither universe nor model is given.
+    """
+    from ..genome.tokensets import write_sets
+    from ..readers.inputs import read_item_parts
+
+    team = team or Team()
+    others = [path for path in inputs if Path(path).suffix != ".parquet"]
+    if not others and universe is None and base is None:
+        raise InputError(
+            f"{inputs[0]}: a token file holds no regions; name the universe that it was made with, by --universe "
+            "or --model"
+        )
+    start = _begin(others, universe, base, options, say)
+    regions = start.regions
+    if team.leads:
+        folder.mkdir(parents=True, exist_ok=True)
+    found: list[FileSource] = []
+    rows: list[dict[str, Any]] = []
+    counting = None
+    beds: list[Items] = []
+
+    def add(parts: Iterator[TokenSets], name: str) -> None:
+        target = folder / f"{len(found)}.parquet"
+        if team.leads:
+            write_sets(parts, target)
+        else:
+            deque(parts, maxlen=0)  # the others read on, to know what the first process knows
+        team.wait()
+        found.append(FileSource(target, regions.digest, name))
+
+    for path in inputs:
+        if Path(path).suffix == ".parquet":
+            found.append(FileSource(path, regions.digest))
+            rows.append(
+                {
+                    "source": Path(path).name,
+                    "use": "training",
+                    "kind": "token file",
+                    "items": found[-1].n_sets,
+                }
+            )
+            rows[-1] |= {
+                "tokens": found[-1].n_tokens,
+                "genome": regions.genome or "unknown",
+                "sha256": found[-1].digest()[:16],
+            }
+            continue
+        parts = read_item_parts(path, regions, start.options)
+        for _, of_one in groupby(parts, key=lambda items: items.source):
+            rest = iter(of_one)
+            first = next(rest)
+            counting = counting or first.counting
+            if first.kind == "bedfiles":
+                beds.append(first)
+            else:
+                add((items.sets for items in chain([first], rest)), first.source)
+                rows += sources([first])
+                rows[-1] |= {"items": found[-1].n_sets, "tokens": found[-1].n_tokens}
+            for line in first.report.lines():
+                say(line)
+    if beds:  # one source together, since each is one set
+        add(iter([b.sets for b in beds]), "BED files")
+        rows += sources(beds)
+    model = start.model(size, True, seed, counting, say)
+    return model, start.loaded is None, found, rows
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Universe and options that inputs are read with, and the loaded model, if one was given."""
+
+    regions: Universe
+    options: ReadOptions
+    loaded: Model | None
+
+    def model(self, size: str, discriminator: bool, seed: int, counting: str | None, say: Say) -> Model:
+        """The loaded model, or a fresh one; with a discriminator where asked."""
+        model = self.loaded
+        if model is None:
+            config = sized_config(size, len(self.regions))
+            own = {"counting": counting}
+            say(f"new {size} model: {len(self.regions):,} regions, hidden {config.hidden_size}")
+            return new_model(config, self.regions, seed=seed, discriminator=discriminator, own=own)
+        if discriminator and model.module.discriminator is None:
+            fresh = new_model(model.config, self.regions, seed=seed, discriminator=True)
+            fresh.module.atacformer.load_state_dict(model.module.atacformer.state_dict())
+            fresh.own, fresh.pool_weights = model.own, model.pool_weights
+            return fresh
+        return model
+
+
+def _begin(
+    inputs: Sequence[str | Path],
+    universe: str | Path | None,
+    base: str | Path | None,
+    options: ReadOptions | None,
+    say: Say,
+) -> _Start:
+    """Settle the universe: the one given, the loaded model's, or one made from the inputs."""
     from ..genome.universe import Universe
-    from ..readers.inputs import ReadOptions, read_items
+    from ..readers.inputs import ReadOptions
 
     if universe is not None and base is not None:
         raise InputError("--universe and --model exclude each other: a model brings its own universe")
     options = options or ReadOptions()
-    loaded = load_model(base) if base is not None else None
-    if loaded is not None:
-        remember_parent(loaded, base)  # type: ignore[arg-type]
-        regions = loaded.universe
+    if base is not None:
+        loaded = load_model(base)
+        remember_parent(loaded, base)
         if loaded.counting is not None:
             options = replace(options, counting=loaded.counting)  # type: ignore[arg-type]
-    elif universe is not None:
-        regions = Universe.load(universe, genome=options.genome)
-    else:
-        from ..readers.universes import universe_from_inputs
+        return _Start(loaded.universe, options, loaded)
+    if universe is not None:
+        return _Start(Universe.load(universe, genome=options.genome), options, None)
+    from ..readers.universes import universe_from_inputs
 
-        regions = universe_from_inputs([*inputs, *unlabelled], options.genome)
-        say(f"universe from the input: {len(regions):,} regions, genome {regions.genome or 'unknown'}")
-    items = [found for path in inputs for found in read_items(path, regions, options)]
-    others = [found for path in unlabelled for found in read_items(path, regions, options)]
-    for found in [*items, *others]:
-        for line in found.report.lines():
-            say(line)
-    own = {"counting": next((i.counting for i in items if i.counting), None)}
-    if loaded is not None:
-        model = loaded
-        if discriminator and model.module.discriminator is None:
-            fresh = new_model(model.config, regions, seed=seed, discriminator=True)
-            fresh.module.atacformer.load_state_dict(model.module.atacformer.state_dict())
-            fresh.own, fresh.pool_weights = model.own, model.pool_weights
-            model = fresh
-    else:
-        config = sized_config(size, len(regions))
-        model = new_model(config, regions, seed=seed, discriminator=discriminator, own=own)
-        say(f"new {size} model: {len(regions):,} regions, hidden {config.hidden_size}")
-    more = TokenSets.concat([i.sets for i in others]) if others else None
-    return Training(model, loaded is None, items, TokenSets.concat([i.sets for i in items]), others, more)
+    regions = universe_from_inputs(inputs, options.genome)
+    say(f"universe from the input: {len(regions):,} regions, genome {regions.genome or 'unknown'}")
+    return _Start(regions, options, None)

@@ -38,13 +38,14 @@ class RunFolder:
         path: folder, made where it is not there.
         key: `fingerprint` of this run. A state of another run there is refused unless `restart`.
         restart: forget what an earlier run left.
+        writes: off for a process that only reads the state, since another one of its team writes.
 
     Raises:
         InputError: the folder holds an unfinished run with other settings or data.
     """
 
-    def __init__(self, path: str | Path, key: str, *, restart: bool = False) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, key: str, *, restart: bool = False, writes: bool = True) -> None:
+        self.path, self.writes = Path(path), writes
         self.key = key
         self.path.mkdir(parents=True, exist_ok=True)
         self.state_file = self.path / STATE
@@ -58,6 +59,8 @@ class RunFolder:
                     f"{self.path}: holds an unfinished training run with other settings or data; "
                     "repeat that command to finish it, or add --restart to begin anew"
                 )
+        if not writes:
+            return
         if self.state is None:
             (self.path / LOG).unlink(missing_ok=True)
         elif (self.path / LOG).exists():
@@ -66,6 +69,8 @@ class RunFolder:
 
     def save(self, **state: Any) -> None:
         """Replace the state on disk."""
+        if not self.writes:
+            return
         temporary = self.state_file.with_suffix(f".{os.getpid()}")
         log = self.path / LOG
         log_bytes = log.stat().st_size if log.exists() else 0
@@ -74,11 +79,15 @@ class RunFolder:
 
     def log(self, **record: Any) -> None:
         """Append one JSON line to the log."""
+        if not self.writes:
+            return
         with (self.path / LOG).open("a") as f:
             f.write(json.dumps({"time": round(time.time(), 1), **record}) + "\n")
 
     def finish(self) -> None:
         """Drop the state: the checkpoint beside it is the result now; draw the log."""
+        if not self.writes:
+            return
         self.state_file.unlink(missing_ok=True)
         if (self.path / LOG).exists():
             draw_log(read_log(self.path), self.path / PLOT)

@@ -6,7 +6,10 @@ would cost instead, from a few real steps, and writes nothing.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +21,11 @@ from ..model.device import choose_device
 from .card import Card, sources, write_card
 from .celltype import CelltypeSettings, train_celltype
 from .comparison import compare_held_out, labelled_rows
+from .corpus import Corpus
+from .distributed import Team, join_team
 from .holdout import hold_out
-from .plan import describe, duration, expect, time_steps, time_warm_start
-from .preparing import Say, Training, prepare
+from .plan import describe, duration, expect, size, time_steps, time_warm_start
+from .preparing import Say, Training, prepare, prepare_corpus
 from .pretrain import PretrainSettings, pretrain
 from .warmstart import warm_start
 
@@ -36,16 +41,96 @@ def pretrain_files(
     settings: PretrainSettings | None = None,
     device: str = "auto",
     restart: bool = False,
+    dry_run: bool = False,
+    command: str | None = None,
     say: Say = lambda text: None,
     progress: Progress | None = None,
     **preparation: Any,
 ) -> Model:
-    """Read inputs and pretrain on them: `atacsearch train pretrain`. See `prepare` for `preparation`."""
+    """Pretrain on any inputs: `atacsearch train pretrain`.
+
+    Args:
+        inputs: token files, h5ad, fragments, BED files or manifests. What is no token file becomes one in
+            `out/tokens` first, which is removed at the end.
+        out: folder for the checkpoint.
+        settings: see `PretrainSettings`.
+        device: `auto`, `cpu` or `cuda`.
+        restart: begin anew where an unfinished run lies in `out`.
+        dry_run: say what it would cost, and leave nothing.
+        command: the command line, for the model card.
+        say, progress: told what happens.
+        **preparation: see `prepare_corpus`.
+
+    Returns:
+        The trained model; for a dry run the model as a few steps left it.
+    """
     settings = settings or PretrainSettings()
-    work = prepare(inputs, discriminator=True, seed=settings.seed, say=say, **preparation)
-    if not work.fresh:
-        settings = replace(settings, warm=False)
-    return pretrain(work.model, work.sets, out, settings, device=device, restart=restart, progress=progress)
+    team, device = join_team(device)
+    if not team.leads:
+        say, progress = (lambda text: None), None
+    with ExitStack() as stack:
+        folder = Path(out) / "tokens"
+        if dry_run:
+            made = stack.enter_context(tempfile.TemporaryDirectory(prefix="atacsearch-dry-run-"))
+            folder = Path(made)
+        model, fresh, found, rows = prepare_corpus(
+            inputs, folder, seed=settings.seed, team=team, say=say, **preparation
+        )
+        settings = settings if fresh else replace(settings, warm=False)
+        corpus = Corpus(
+            found,
+            model.config.n_regions,
+            held_share=settings.holdout,
+            most=settings.max_tokens,
+            seed=settings.seed,
+        )
+        if dry_run:
+            say_plan(model, corpus, settings, str(choose_device(device)), say)
+            return model
+        pretrain(model, corpus, out, settings, device=device, restart=restart, team=team, progress=progress)
+    if not team.leads:
+        return model
+    shutil.rmtree(folder)
+    done = model.own["pretraining"]
+    figures: dict[str, dict[str, float]] = {}
+    if "held_out_auc" in done:
+        figures["this model"] = {name: done[f"held_out_{name}"] for name in ("auc", "token_accuracy", "loss")}
+        figures["region frequency alone"] = {"auc": done["frequency_auc"]}
+    write_card(
+        model,
+        out,
+        Card(
+            task="replaced-token detection, without labels",
+            data=rows,
+            split=f"{len(corpus.held):,} sets that no step was trained on: {corpus.how}",
+            figures=figures,
+            settings=asdict(settings),
+            notes=[
+                f"Telling which of the tokens were replaced ({settings.replace:.0%}, {settings.replacement}); "
+                "region frequency alone calls the rarer regions replaced."
+            ],
+            command=command,
+        ),
+    )
+    return model
+
+
+def say_plan(model: Model, corpus: Corpus, settings: PretrainSettings, device: str, say: Say) -> None:
+    """Say what pretraining would cost, from a few real steps."""
+    for line in describe(model, corpus.n_sets, corpus.n_tokens):
+        say(line)
+    say(
+        f"streamed: {size(corpus.bounded)} at the most for the shuffle buffer, the sample and the held-out sets"
+    )
+    say(f"held out: {len(corpus.held):,} sets, {corpus.how}")
+    if settings.warm:
+        say(f"warm start: expected {duration(time_warm_start(model, corpus.sample, settings.seed))}")
+    how = replace(settings, warm=False)
+    timing = time_steps(
+        lambda folder, watch: pretrain(model, corpus, folder, how, device=device, team=Team(), progress=watch)
+    )
+    for line in expect(timing, settings.epochs, device):
+        say(line)
 
 
 def celltype_files(
