@@ -1,19 +1,29 @@
-"""`atacsearch train pretrain|celltype`: models from data."""
+"""`atacsearch train pretrain|celltype`: models from data; other commands of the group have their own files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
 from .commandline import command_line
+from .lazy import LazyCommand, LazyGroup
 from .options import debug_option, device_option, read_options, reader_options
+from .training import common_options, watch
 
 
-@click.group()
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "batch": LazyCommand(
+            "atacsearch.cli.train_batch:batch", "Train a model to hide the batch of a cell."
+        ),
+        "bulk": LazyCommand(
+            "atacsearch.cli.train_bulk:bulk", "Train a model that gives a BED file a vector for each label."
+        ),
+    },
+)
 @debug_option
 def train() -> None:
     """Train a model.
@@ -28,51 +38,9 @@ def train() -> None:
     """
 
 
-def _common(default_size: str) -> Callable[[Any], Any]:
-    """Options that every training command takes."""
-
-    def decorate(command: Any) -> Any:
-        for option in (
-            click.option(
-                "--restart",
-                is_flag=True,
-                help="Begin anew where an unfinished run lies in the output folder.",
-            ),
-            click.option(
-                "--dry-run",
-                is_flag=True,
-                help="Say sizes, steps and the expected time, from a few timed steps; write nothing.",
-            ),
-            click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random."),
-            click.option(
-                "--size",
-                type=click.Choice(["tiny", "small", "base"]),
-                default=default_size,
-                show_default=True,
-                help="Size of a fresh model; base is the paper's.",
-            ),
-            click.option("--model", "base", metavar="BASE", help="Go on from this checkpoint."),
-            click.option(
-                "--universe", metavar="U", help="Universe of a fresh model [default: made from the input]."
-            ),
-            click.option(
-                "-o",
-                "--output",
-                "out",
-                required=True,
-                type=click.Path(file_okay=False, path_type=Path),
-                help="Folder of the trained model.",
-            ),
-        ):
-            command = option(command)
-        return command
-
-    return decorate
-
-
 @train.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@_common("small")
+@common_options("small")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the input, at the most [default: 5].")
 @click.option("--batch-size", type=click.IntRange(2), help="Sets a step [default: 16].")
 @click.option("--lr", type=float, help="Peak learning rate [default: 5e-4].")
@@ -163,7 +131,7 @@ def pretrain(
         seed=seed,
         **{k: v for k, v in given.items() if v is not None},
     )
-    with _watch() as progress:
+    with watch() as progress:
         model = pretrain_files(
             inputs,
             out,
@@ -195,7 +163,7 @@ def pretrain(
     metavar="INPUT",
     help="More data, whose labels are not looked at: the cells to be named, or any others. Repeatable.",
 )
-@_common("tiny")
+@common_options("tiny")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the cells, at the most [default: 8].")
 @click.option("--batch-size", type=click.IntRange(4), help="Cells a step [default: 64].")
 @click.option("--lr", type=float, help="Peak learning rate [default: 1e-3].")
@@ -257,7 +225,7 @@ def celltype(
 
     given = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
     settings = CelltypeSettings(loss=loss, seed=seed, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
-    with _watch() as progress:
+    with watch() as progress:
         summary = celltype_files(
             inputs,
             label,
@@ -285,31 +253,3 @@ def celltype(
         f"{summary['best_epoch'] + 1} of {summary['epochs_run']}: {summary['held_out_accuracy']:.3f} of "
         f"{summary['cells_held_out']:,} held-out cells nearest to their own label ({summary['held_out']})"
     )
-
-
-@contextmanager
-def _watch() -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Show training records: a bar an epoch on a terminal, a line an epoch on stderr everywhere."""
-    import sys
-
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from .messages import say
-
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("training", total=None)
-
-        def show(record: dict[str, Any]) -> None:
-            if "steps" in record:
-                name = f"{record['stage']}, epoch {record['epoch'] + 1}"
-                bar.update(task, description=name, total=record["steps"], completed=record["step"] + 1)
-                return
-            figures = ", ".join(
-                f"{key.replace('_', ' ')} {value:.4f}"
-                for key, value in record.items()
-                if isinstance(value, float)
-            )
-            say(f"{record['stage']} epoch {record['epoch'] + 1}/{record['epochs']}: {figures}")
-
-        yield show
