@@ -112,3 +112,10 @@ def test_another_table_is_asked_against_the_reference(tmp_path):
     rows = bedruns.run_tasks(files, plan, [Task("target", "target", {})], None)
     assert [(row["eligible"], row["total"]) for row in rows] == [(6, 6), (6, 6)]
     assert all(row["accuracy"] == 1 for row in rows)
+
+
+def test_a_task_within_one_collection_has_no_line_for_other_collections(tmp_path):
+    files, _ = beds.read_files(drawn_files(tmp_path), tmp_path / "kept")
+    plan = Plan(Cache(tmp_path / "kept"), (0,), ("Jaccard + kNN-1",))
+    task = Task("target", "target", {"collection": ("c1",)})
+    assert {row["left_out"] for row in bedruns.run_tasks(files, plan, [task])} == {""}

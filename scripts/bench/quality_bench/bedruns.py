@@ -5,13 +5,24 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .bedproduct import LABELS, offered, train_and_annotate
-from .beds import BedFiles, cosine, idf_cosine, jaccard, neighbours, predicted_apart, trained
+from .beds import (
+    BedFiles,
+    cosine,
+    few_columns,
+    idf_cosine,
+    jaccard,
+    neighbours,
+    predicted_apart,
+    trained,
+    unit_columns,
+)
 from .bedtasks import TASKS, Task, allowed, answerable, folds, joined, with_families
 from .cache import key_of, source_digest
 from .cellruns import Plan, note
@@ -62,14 +73,14 @@ def _task_rows(
     may &= roles[None, :] != "query"
     eligible = answerable(labels, may) & (roles != "reference")
     asked = int((roles != "reference").sum())
+    if not eligible.any():
+        note(f"{task.name}: no file can be answered without its own {apart}; left out")
+        return []
     together = groups[rows] if apart is None else columns[apart][rows]
     if (roles == "both").all():
         split = list(folds(labels, together))
     else:
         split = [(np.flatnonzero(roles != "query"), np.flatnonzero(roles != "reference"))]
-    if not eligible.any():
-        note(f"{task.name}: no file can be answered without its own {apart}; left out")
-        return []
     content = key_of(
         columns["file"][rows].tolist(), columns["n_regions"][rows].tolist() if "n_regions" in columns else 0
     )
@@ -130,23 +141,20 @@ def _task_rows(
             found.append(
                 simple(f"{name} + kNN-1 without predicted assay and target", settings, without_predicted)
             )
-    for balanced in (False, True):
-        word = "balanced " if balanced else ""
-        found.append(
-            simple(
-                f"TF-IDF + {word}logistic, folds",
-                "v1",
-                lambda balanced=balanced: trained(files.matrix[rows], labels, split, balanced, True),
-            )
-        )
-        for name, values in vectors.items():
+    trainable = {"TF-IDF": ("v1", few_columns, files.matrix)}
+    trainable |= {name: (key_of(v.tobytes().hex()), unit_columns, v) for name, v in vectors.items()}
+    for name, (settings, turn, values) in trainable.items():
+
+        @cache
+        def sides(turn: Any = turn, values: Any = values) -> list[Any]:
+            return [turn(values[rows[train]], values[rows[test]]) for train, test in split]
+
+        for balanced in (False, True):
             found.append(
                 simple(
-                    f"{name} + {word}logistic, folds",
-                    key_of(values.tobytes().hex()),
-                    lambda values=values, balanced=balanced: trained(
-                        values[rows], labels, split, balanced, False
-                    ),
+                    f"{name} + {'balanced ' * balanced}logistic, folds",
+                    settings,
+                    lambda sides=sides, balanced=balanced: trained(sides(), labels, split, balanced),
                 )
             )
     found += _ours(files, columns, task, rows, split, apart, plan)

@@ -168,29 +168,30 @@ def few_columns(train: Any, test: Any) -> tuple[Floats, Floats]:
     return axes[:, kept] * scale, np.asarray(b @ a.T @ (axes[:, kept] / scale))
 
 
+def unit_columns(train: Any, test: Any) -> tuple[Floats, Floats]:
+    """Vectors at unit length times the root of their width, so that a C means the same for every width."""
+    from sklearn.preprocessing import normalize
+
+    a, b = (normalize(side) * np.sqrt(side.shape[1]) for side in (train, test))
+    return a, b
+
+
 def trained(
-    rows: Any, labels: Labels, split: Sequence[tuple[Any, Any]], balanced: bool, sparse: bool
+    sides: Sequence[tuple[Any, Any]], labels: Labels, split: Sequence[tuple[Any, Any]], balanced: bool
 ) -> list[str | None]:
     """Labels of left-out files by logistic regression on the others.
 
     Args:
-        rows: [n, p] binary sparse rows, weighted inside each fold, or dense vectors.
+        sides: rows of the training files and of the left-out ones, of each fold.
         labels: [n].
         split: training rows and left-out rows of each fold.
         balanced: weigh every class the same.
-        sparse: whether rows are regions and not vectors.
 
     Returns:
         [n], None for files that no fold left out.
     """
-    from sklearn.preprocessing import normalize
-
     out: list[str | None] = [None] * len(labels)
-    for train, test in split:
-        if sparse:
-            a, b = few_columns(rows[train], rows[test])
-        else:
-            a, b = (normalize(rows[side]) * np.sqrt(rows.shape[1]) for side in (train, test))
+    for (a, b), (train, test) in zip(sides, split, strict=True):
         called, _ = logistic(a, labels[train], b, GRID, balanced=balanced)
         for i, label in zip(test, called.tolist(), strict=True):
             out[int(i)] = label

@@ -101,17 +101,21 @@ def folds(
     labels: npt.NDArray[np.str_], groups: npt.NDArray[Any], n: int = FOLDS
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """At most `n` folds of whole groups: training and left-out rows; the same each time."""
-    from sklearn.model_selection import GroupKFold, StratifiedKFold
+    import warnings
+
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 
     names = np.unique(groups)
-    if len(names) == len(groups):
-        import warnings
-
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The least populated class")
-            yield from StratifiedKFold(n, shuffle=True, random_state=0).split(labels, labels)
-    else:
+    if len(names) < len(groups):
         yield from GroupKFold(min(n, len(names))).split(labels, labels, groups)
+        return
+    most = int(np.unique(labels, return_counts=True)[1].max())
+    if most < 2:
+        yield from KFold(min(n, len(labels)), shuffle=True, random_state=0).split(labels)
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        yield from StratifiedKFold(min(n, most), shuffle=True, random_state=0).split(labels, labels)
 
 
 def _quoted(value: str) -> str:

@@ -84,8 +84,7 @@ def run_lines(cells: Cells, lines: Iterable[Line], plan: Plan) -> list[Result]:
     """
     known = [m for m in methods() if m.kind in plan.kinds and plan.wants(m.name)]
     for name in sorted({m.needs for m in known if m.missing and m.needs}):
-        note(f"no {name}: the rows that need it are left out")
-    known = [m for m in known if not m.missing]
+        note(f"no {name}: no rows that need it are made")
     results = []
     for line in lines:
         rows: dict[tuple[str, str], dict[int, list[dict[str, Any]]]] = {}
@@ -117,10 +116,10 @@ def _fold_rows(
         batches = cells.batches[fold.reference], cells.batches[fold.query]
     task = Task(cells.matrix[fold.reference], cells.matrix[fold.query], cells.labels[fold.reference], batches)
 
-    def row_of(name: str, kind: str, seed: int, drawn: bool, settings: str, make: Any) -> Any:
+    def row_of(name: str, kind: str, seed: int, drawn: bool, settings: str, make: Any = None) -> Any:
         key = key_of("cells", split, name, kind, settings, seed)
         if plan.cache.get(key) is None:
-            if plan.only_cached:
+            if plan.only_cached or make is None:
                 return None
             note(f"{line.key}, {fold.name}: {name}, {kind}" + (f", seed {seed}" if drawn else ""))
         about = {"dataset": line.dataset, "line": line.title, "fold": fold.name, "method": name}
@@ -146,7 +145,8 @@ def _fold_rows(
                 return {"seconds": round(spent, 2), "chosen": task.chosen}, labels.tolist()
 
             at = seed if method.drawn else 0
-            row = row_of(method.name, method.kind, at, method.drawn, method.settings, simple)
+            make = None if method.missing else simple
+            row = row_of(method.name, method.kind, at, method.drawn, method.settings, make)
             if row is not None:
                 yield method.name, method.kind, at, row
     for name, vectors in plan.vectors.items():

@@ -100,14 +100,19 @@ def _chosen(
 
 
 def inner_folds(labels: Labels, groups: Any = None) -> Iterator[tuple[Any, Any]]:
-    """Folds of the reference: by group where there are at least as many groups as folds, else stratified."""
+    """Folds of the reference: by group where there are at least as many groups as folds, else stratified; none
+    where no class has two members.
+    """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     if groups is not None and len(set(np.asarray(groups).tolist())) >= INNER_FOLDS:
         folds = StratifiedGroupKFold(INNER_FOLDS, shuffle=True, random_state=0)
         yield from folds.split(labels, labels, groups)
-    else:
-        yield from StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=0).split(labels, labels)
+        return
+    most = int(np.unique(labels, return_counts=True)[1].max())
+    if most > 1:
+        folds = StratifiedKFold(min(INNER_FOLDS, most), shuffle=True, random_state=0)
+        yield from folds.split(labels, labels)
 
 
 @contextmanager

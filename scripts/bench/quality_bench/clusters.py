@@ -22,7 +22,6 @@ RANK = 50
 NEIGHBOURS = 15
 RESOLUTION = 1.0  # one rule for all data and vectors
 SEEDS = (0, 1, 2, 3, 4)
-WAYS = ("k-means", "Leiden")
 
 
 def _svd(cells: Cells) -> Any:
@@ -97,9 +96,9 @@ def run_clusters(
 ) -> list[dict[str, Any]]:
     """Rows of one data set: ARI and AMI of each kind of vectors and clustering, mean and spread over seeds."""
     ways: dict[str, Any] = {"k-means": kmeans, "Leiden": leiden}
-    if find_spec("igraph") is None:
-        note("no igraph: the rows of Leiden are left out")
-        del ways["Leiden"]
+    absent = {"Leiden"} if find_spec("igraph") is None else set()
+    if absent:
+        note("no igraph: no rows of Leiden are made")
     k = len(np.unique(cells.labels))
     out = []
     for title, make in VECTORS.items():
@@ -112,7 +111,7 @@ def run_clusters(
             for seed in seeds:
                 key = key_of("clusters", cells.digest, title, way, settings, seed)
                 row = cache.get(key)
-                if row is None and not only_cached:
+                if row is None and not only_cached and way not in absent:
                     if vectors is None:
                         note(f"{name}: vectors of {title}")
                         vectors = make(cells)
