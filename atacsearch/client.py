@@ -87,7 +87,6 @@ def create_index(
     """
     from .model.checkpoint import load_model
     from .query.genes import read_genes
-    from .query.session import VECTOR
     from .store.index import Index
 
     loaded = load_model(model)
@@ -99,7 +98,7 @@ def create_index(
         model_digest=loaded.digest,
         universe_digest=loaded.universe_digest,
         genome=loaded.universe.genome,
-        vectors={VECTOR: loaded.dim},
+        vectors=loaded.vectors,
         counting=loaded.counting,
         url=url,
         genes=None if genes is None else Path(genes),
@@ -130,6 +129,7 @@ class Client:
         items: Words = (),
         contexts: Words = (),
         columns: Sequence[str] | None = None,
+        vector: str = "general",
         options: ReadOptions | None = None,
         progress: Progress = no_progress,
     ) -> Any:
@@ -143,6 +143,7 @@ class Client:
             items: of a file with several items, those that ask.
             contexts: for a region or gene in `regions`, the contexts in which it asks.
             columns: label columns to show; None for all.
+            vector: name of the vectors that are compared: `general`, or a label of a model of `train bulk`.
             options: how a file is read.
             progress: called with the number of items encoded.
 
@@ -164,6 +165,7 @@ class Client:
             items=_words(items),
             contexts=_words(contexts),
             columns=columns,
+            vector=vector,
             options=options,
             progress=progress,
         )

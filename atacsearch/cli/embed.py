@@ -24,6 +24,13 @@ from .options import OutputFile, debug_option, device_option, model_option, read
     help="One vector an item (cell or BED file), or one a region of each item.",
 )
 @click.option(
+    "--vector",
+    default="general",
+    show_default=True,
+    metavar="NAME",
+    help="Which vector of an item: general, or a label of a model of train bulk, such as cell_type.",
+)
+@click.option(
     "-o",
     "--output",
     "target",
@@ -46,6 +53,7 @@ def embed(
     model: str,
     modality: str,
     level: str,
+    vector: str,
     target: Path,
     device: str,
     dtype: str,
@@ -73,5 +81,6 @@ def embed(
     encoder = Encoder(loaded, device=device, dtype=dtype)
     say(f"Encoding on {encoder.describe()}")
     with progress("Encoding", len(sets)) as advance:
-        rows = write_vectors(target, encoder, loaded, sets, level=level, progress=advance)
-    say(f"{target}: {rows:,} vectors of {loaded.dim} dimensions ({modality})")
+        rows = write_vectors(target, encoder, loaded, sets, level=level, vector=vector, progress=advance)
+    dim = loaded.vectors[vector] if level == "cell" else loaded.dim
+    say(f"{target}: {rows:,} vectors of {dim} dimensions ({modality})")

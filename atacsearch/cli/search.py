@@ -35,6 +35,13 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--columns", metavar="A,B", help="Label columns to show, separated by commas [default: all of them]."
     ),
+    click.option(
+        "--vector",
+        default="general",
+        show_default=True,
+        metavar="NAME",
+        help="Vectors to compare: of a model of train bulk also its labels, such as cell_type (BED files only).",
+    ),
     model_option(required=False, help="Encode with this model; refused unless it is the index's own."),
     device_option,
     reader_options,
@@ -57,6 +64,7 @@ def _run(
     where: tuple[str, ...],
     items: tuple[str, ...],
     columns: str | None,
+    vector: str,
     model: str | None,
     device: str,
     reading: dict[str, Any],
@@ -76,6 +84,7 @@ def _run(
             items=items,
             contexts=contexts,
             columns=None if columns is None else [c.strip() for c in columns.split(",") if c.strip()],
+            vector=vector,
             options=read_options(reading),
             progress=advance,
         )

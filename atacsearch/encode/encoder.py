@@ -19,7 +19,7 @@ from ..errors import DigestError, InputError
 from ..genome.tokensets import TokenSets
 from ..model.atacformer import Atacformer, Packing, SelfAttention
 from ..model.attention import HEAD_MULTIPLE, How, has_varlen
-from ..model.checkpoint import Model
+from ..model.checkpoint import GENERAL, Model
 from ..model.device import choose_device, choose_dtype, has_fast_bfloat16
 from .packs import Pack, packs_of
 from .threads import in_order
@@ -106,6 +106,24 @@ class Encoder:
             )  # a long set has several pieces
         mass = found[:, -1:]
         return (found[:, :-1] / np.where(mass > 0, mass, 1.0)).astype(np.float32)
+
+    def encode_as(
+        self, name: str, sets: TokenSets, progress: Callable[[int], None] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Vectors of whole sets by name: `general`, which `encode` gives, or that of a label head.
+
+        A label head looks at the token set itself, not at the network's vectors; it computes on the CPU.
+
+        Raises:
+            InputError: the model has no such vector.
+        """
+        if name == GENERAL:
+            return self.encode(sets, progress)
+        if name not in self.model.heads:
+            known = ", ".join(self.model.vectors)
+            raise InputError(f"this model gives no vector {name!r}; it gives {known}")
+        self._check(sets)
+        return self.model.heads[name].vectors(sets)
 
     def encode_regions(
         self, sets: TokenSets, progress: Callable[[int], None] | None = None

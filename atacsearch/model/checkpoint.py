@@ -1,7 +1,8 @@
 """Checkpoint folders in the published layout: `config.json`, `model.safetensors`, `universe.bed.gz`.
 
-What the published layout has no place for (genome, counting rule, pooling, provenance) goes into
-`atacsearch.json` and `atacsearch.safetensors` beside it, so that other readers of the layout are not disturbed.
+What the published layout has no place for (genome, counting rule, pooling, provenance, label heads) goes into
+`atacsearch.json`, `atacsearch.safetensors` and `heads.safetensors` beside it, so that other readers of the
+layout are not disturbed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from torch.overrides import TorchFunctionMode
 
 from ..errors import InputError
 from .config import AtacformerConfig
+from .headfile import HEADS, heads_digest, load_heads, save_heads
 from .heads import TaskModel
+from .labelheads import Head
 
 if TYPE_CHECKING:
     from ..genome.universe import Universe
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 CONFIG, WEIGHTS, UNIVERSE = "config.json", "model.safetensors", "universe.bed.gz"
 OWN_FIELDS, OWN_TENSORS = "atacsearch.json", "atacsearch.safetensors"
 POOL_WEIGHTS = "pool_weights"
+GENERAL = "general"  # the encoder's own vector
 ENCODER_PREFIX = "atacformer."
 # A masked language model's output matrix is tied to the token table, so it is dropped on reading.
 TIED = {"lm_head.weight", "lm_head.bias"}
@@ -45,6 +49,7 @@ class Model:
         path: the folder it came from, None for a model in memory.
         own: our own fields (`genome`, `counting`, `pooling`, provenance).
         pool_weights: [V + 7] float32 weight of each token in the pooled vector; None is the plain mean.
+        heads: label -> head that gives a further vector of a BED file; see `labelheads`.
         bare: an encoder alone, whose tensors are named without `atacformer.` in front.
     """
 
@@ -54,6 +59,7 @@ class Model:
     own: dict[str, Any] = field(default_factory=dict)
     pool_weights: Tensor | None = None
     bare: bool = False
+    heads: dict[str, Head] = field(default_factory=dict)
     _digest: tuple[Any, str] | None = field(default=None, init=False, repr=False)
 
     @property
@@ -70,6 +76,11 @@ class Model:
     def dim(self) -> int:
         """Width d of the vectors."""
         return self.config.hidden_size
+
+    @property
+    def vectors(self) -> dict[str, int]:
+        """Name -> width of every vector that a BED file gets: `general`, then one for each label head."""
+        return {GENERAL: self.dim, **{label: head.dim for label, head in self.heads.items()}}
 
     @property
     def genome(self) -> str | None:
@@ -102,13 +113,16 @@ class Model:
 
     @property
     def digest(self) -> str:
-        """sha256 over config, weights (names, shapes, fp32 bytes) and the universe's digest."""
+        """sha256 over config, weights (names, shapes, fp32 bytes), the universe's digest and label heads."""
         tensors = dict(self.module.state_dict())
         if self.pool_weights is not None:
             tensors[POOL_WEIGHTS] = self.pool_weights
         # Hashing a published model takes a second and indexes ask often, so the answer is kept until a weight
         # changes; torch counts the writes to every tensor.
-        versions = tuple((name, t.data_ptr(), t._version) for name, t in tensors.items())
+        versions = (
+            *((name, t.data_ptr(), t._version) for name, t in tensors.items()),
+            *((label, id(head)) for label, head in self.heads.items()),
+        )
         if self._digest is None or self._digest[0] != versions:
             self._digest = (versions, self._hash(tensors))
         return self._digest[1]
@@ -121,6 +135,8 @@ class Model:
             h.update(f"{name} {tuple(values.shape)}".encode())
             h.update(values.numpy().data)
         h.update(self.universe_digest.encode())
+        if self.heads:
+            h.update(heads_digest(self.heads).encode())
         return h.hexdigest()
 
     def save(self, path: str | Path) -> Path:
@@ -140,7 +156,12 @@ class Model:
         if self.pool_weights is not None:
             own = {POOL_WEIGHTS: self.pool_weights.cpu()}
             _replace(path / OWN_TENSORS, lambda tmp: save_file(own, tmp))
-        fields = {"genome": self.universe.genome, **self.own, "model_digest": self.digest}
+        if self.heads:
+            _replace(path / HEADS, lambda tmp: save_heads(self.heads, tmp))
+        else:
+            (path / HEADS).unlink(missing_ok=True)
+        own_fields = {**self.own, "heads": {label: head.dim for label, head in self.heads.items()}}
+        fields = {"genome": self.universe.genome, **own_fields, "model_digest": self.digest}
         _replace(path / OWN_FIELDS, lambda tmp: tmp.write_text(json.dumps(fields, indent=2) + "\n"))
         target = path / UNIVERSE
         if isinstance(self.universe_source, Path):
@@ -181,7 +202,8 @@ def load_model(source: str | Path) -> Model:
     weights = _open_tensors(pool_file)[POOL_WEIGHTS] if pool_file.exists() else None
     bare = not any(name.startswith(ENCODER_PREFIX) for name in tensors)
     module = _module_of(config, tensors, path)
-    return Model(module.eval(), path / UNIVERSE, path, own, weights, bare)
+    heads = load_heads(path / HEADS) if own.get("heads") else {}
+    return Model(module.eval(), path / UNIVERSE, path, own, weights, bare, heads)
 
 
 def _module_of(config: AtacformerConfig, tensors: dict[str, Tensor], path: Path) -> TaskModel:

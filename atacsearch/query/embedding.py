@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import InputError
 from .regions import by_tokens
 from .results import to_file
 from .session import ENCODE_BLOCK, Progress, no_progress
+from .session import VECTOR as GENERAL
 
 if TYPE_CHECKING:
     from ..encode.encoder import Encoder
@@ -26,6 +28,7 @@ def write_vectors(
     sets: TokenSets,
     *,
     level: str = "cell",
+    vector: str = GENERAL,
     progress: Progress = no_progress,
 ) -> int:
     """Encode token sets and write their vectors.
@@ -36,10 +39,14 @@ def write_vectors(
         model: the encoder's model; its digests go into the file's metadata.
         sets: what to encode.
         level: `cell` for one vector a set, `region` for one contextual vector a token.
+        vector: of level `cell`, which vector: `general`, or the label of a head of the model.
         progress: called with the number of sets encoded.
 
     Returns:
         The number of rows.
+
+    Raises:
+        InputError: the model has no such vector.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -47,10 +54,14 @@ def write_vectors(
     fields = [pa.field("id", pa.string())]
     if level == "region":
         fields += [pa.field("chrom", pa.string()), pa.field("start", pa.int64()), pa.field("end", pa.int64())]
-    fields.append(pa.field("vector", pa.list_(pa.float32(), model.dim)))
+    if vector not in model.vectors:
+        raise InputError(f"--vector {vector}: this model gives {', '.join(model.vectors)}")
+    dim = model.vectors[vector] if level == "cell" else model.dim
+    fields.append(pa.field("vector", pa.list_(pa.float32(), dim)))
     metadata = {
         "atacsearch.model_digest": model.digest,
         "atacsearch.universe_digest": model.universe_digest,
+        "atacsearch.vector": vector if level == "cell" else "regions",
         "atacsearch.dtype": str(encoder.dtype).removeprefix("torch."),
     }
     schema = pa.schema(fields, metadata=metadata)
@@ -59,9 +70,9 @@ def write_vectors(
     def write(temporary: Path) -> None:
         nonlocal rows
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            blocks = _cells(encoder, sets) if level == "cell" else _regions(encoder, model, sets)
+            blocks = _cells(encoder, sets, vector) if level == "cell" else _regions(encoder, model, sets)
             for columns, n_sets in blocks:
-                table = pa.table([*columns[:-1], _vectors(columns[-1], model.dim)], schema=schema)
+                table = pa.table([*columns[:-1], _vectors(columns[-1], dim)], schema=schema)
                 writer.write_table(table)
                 rows += table.num_rows
                 progress(n_sets)
@@ -76,10 +87,10 @@ def _vectors(vectors: npt.NDArray[np.float32], dim: int) -> Any:
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1), pa.float32()), dim)
 
 
-def _cells(encoder: Encoder, sets: TokenSets) -> Iterator[tuple[list[Any], int]]:
+def _cells(encoder: Encoder, sets: TokenSets, vector: str) -> Iterator[tuple[list[Any], int]]:
     for first in range(0, len(sets), ENCODE_BLOCK):
         part = sets.take(np.arange(first, min(first + ENCODE_BLOCK, len(sets))))
-        yield [list(part.names), encoder.encode(part)], len(part)
+        yield [list(part.names), encoder.encode_as(vector, part)], len(part)
 
 
 def _regions(encoder: Encoder, model: Model, sets: TokenSets) -> Iterator[tuple[list[Any], int]]:

@@ -221,12 +221,14 @@ def _write(
     for first in range(0, len(items.ids), BATCH):
         rows = np.arange(first, min(first + BATCH, len(items.ids)))
         sets = items.sets.take(rows)
-        vectors = session.encode(sets, progress)
+        vectors = {VECTOR: session.encode(sets, progress)}
+        if kind == "bedfiles":  # label heads are trained on BED files and say nothing of single cells
+            vectors |= {name: session.encode(sets, name=name) for name in session.model.heads}
         batch = Batch(
             ids=items.ids[first : first + BATCH],
             items=sets.names,
             labels=columns.slice(first, BATCH),
             sets=sets,
-            vectors={VECTOR: vectors},
+            vectors=vectors,
         )
         writer.add(kind, batch, source)

@@ -59,6 +59,7 @@ def search(
     items: Sequence[str] = (),
     contexts: Sequence[str] = (),
     columns: Sequence[str] | None = None,
+    vector: str = VECTOR,
     options: ReadOptions | None = None,
     progress: Progress = no_progress,
 ) -> Any:
@@ -74,6 +75,7 @@ def search(
         contexts: for a region or gene in the collection `regions`, the contexts in which it asks; empty for
             all.
         columns: label columns to show; None for all.
+        vector: name of the vectors that are compared: `general`, or a label of a model of `train bulk`.
         options: how a file is read.
         progress: called with the number of items encoded.
 
@@ -82,7 +84,8 @@ def search(
         gene also the BED interval that it was resolved to (`query_chrom, query_start, query_end`).
 
     Raises:
-        InputError: the query is none of these, the collection is empty, or a filter has no index.
+        InputError: the query is none of these, the collection is empty or lacks the vector, or a filter has no
+            index.
     """
     if kind not in KINDS:
         raise InputError(f"search {kind!r}: expected cells, beds or regions")
@@ -92,8 +95,13 @@ def search(
         raise InputError(f"the index holds no {kind}: add some with `atacsearch index add-{kind}`")
     if columns is not None:
         _check_columns(snapshot, collection, columns)
-    asked = _resolve(session, snapshot, collection, str(query), items, contexts, options, progress)
-    return _answers(session, snapshot, collection, asked, k, where, columns)
+    if vector != VECTOR and not snapshot.points(collection, vector):
+        raise InputError(
+            f"the {kind} of this index have no vector {vector!r}; it is there for BED files that were added to an "
+            "index made with a model of `atacsearch train bulk` that has this label"
+        )
+    asked = _resolve(session, snapshot, collection, str(query), vector, items, contexts, options, progress)
+    return _answers(session, snapshot, collection, asked, k, where, columns, vector)
 
 
 def _check_columns(snapshot: Snapshot, collection: str, columns: Sequence[str]) -> None:
@@ -110,6 +118,7 @@ def _resolve(
     snapshot: Snapshot,
     collection: str,
     text: str,
+    vector: str,
     items: Sequence[str],
     contexts: Sequence[str],
     options: ReadOptions | None,
@@ -117,19 +126,19 @@ def _resolve(
 ) -> Query:
     """Find out what the query is: a file first, then an id, a region string, a gene."""
     if Path(text).exists():
-        return _from_file(session, text, items, options, progress)
+        return _from_file(session, text, vector, items, options, progress)
     if items:
         raise InputError(f"{text}: no such file; --item picks from the items of a file")
     for kind in dict.fromkeys((collection, *KINDS.values())):
         found = snapshot.find(kind, text)
         if found is not None:
             session.say(f"Query: {found} of the indexed {kind}")
-            vectors = snapshot.vectors(kind, [found], VECTOR)
+            vectors = snapshot.vectors(kind, [found], vector)
             return Query((found,), vectors, (_itself(snapshot, kind, found) if kind == collection else (),))
     region = parse_region(text)
     if region is None:
         region = _gene(session, text)
-    return _from_region(session, snapshot, collection, text, region, contexts)
+    return _from_region(session, snapshot, collection, text, region, contexts, vector)
 
 
 def _itself(snapshot: Snapshot, kind: str, found: str) -> tuple[str, ...]:
@@ -142,7 +151,12 @@ def _itself(snapshot: Snapshot, kind: str, found: str) -> tuple[str, ...]:
 
 
 def _from_file(
-    session: Session, path: str, items: Sequence[str], options: ReadOptions | None, progress: Progress
+    session: Session,
+    path: str,
+    vector: str,
+    items: Sequence[str],
+    options: ReadOptions | None,
+    progress: Progress,
 ) -> Query:
     from ..readers.inputs import ReadOptions
 
@@ -155,7 +169,7 @@ def _from_file(
     empty = int((sets.lengths == 0).sum())
     if empty:
         session.say(f"{empty:,} of {len(sets):,} items have no region of the universe and get no answers")
-    return Query(sets.names, session.encode(sets, progress), ((),) * len(sets))
+    return Query(sets.names, session.encode(sets, progress, vector), ((),) * len(sets))
 
 
 def _gene(session: Session, symbol: str) -> tuple[str, int, int]:
@@ -183,6 +197,7 @@ def _from_region(
     text: str,
     interval: tuple[str, int, int],
     contexts: Sequence[str],
+    vector: str,
 ) -> Query:
     chrom, start, end = interval
     asked = Intervals.from_columns([chrom], [start], [end])
@@ -197,7 +212,7 @@ def _from_region(
         )
     if collection != "regions":
         named = TokenSets(sets.offsets, sets.tokens, (text,), sets.universe_digest)
-        return Query((text,), session.encode(named), ((),), interval)
+        return Query((text,), session.encode(named, name=vector), ((),), interval)
     if len(tokens) > MAX_REGIONS:
         raise InputError(
             f"{text}: overlaps {len(tokens):,} regions of the universe; at most {MAX_REGIONS}, narrow it"
@@ -251,11 +266,12 @@ def _answers(
     k: int,
     where: Sequence[str],
     columns: Sequence[str] | None,
+    vector: str,
 ) -> Any:
     import pyarrow as pa
 
     answer = snapshot.knn(
-        collection, asked.vectors, k, where=list(where) or None, name=VECTOR, exclude=list(asked.itself)
+        collection, asked.vectors, k, where=list(where) or None, name=vector, exclude=list(asked.itself)
     )
     if where and not any(answer.ids):
         session.say(f"No answers: none of the {collection} meets --where {' and '.join(where)}")

@@ -94,15 +94,22 @@ class Session:
         path = self.index.genes_path
         return None if path is None else read_genes(path)
 
+    def vector_of(self, kind: str, label: str) -> str:
+        """The vector by which a label is transferred: its own where the items of `kind` have it, else `general`."""
+        known = label in self.index.info.vectors and self.snapshot().points(kind, label) > 0
+        return label if known else VECTOR
+
     def snapshot(self) -> Snapshot:
         """The generation that is current now."""
         return self.index.snapshot()
 
-    def encode(self, sets: TokenSets, progress: Progress = no_progress) -> npt.NDArray[np.float32]:
-        """Vectors of token sets, [n, d] float32; empty sets give zeros."""
-        blocks = [np.empty((0, self.model.dim), np.float32)]
+    def encode(
+        self, sets: TokenSets, progress: Progress = no_progress, name: str = VECTOR
+    ) -> npt.NDArray[np.float32]:
+        """Vectors of token sets by name, [n, d] float32; empty sets give zeros."""
+        blocks = [np.empty((0, self.model.vectors.get(name, self.model.dim)), np.float32)]
         for first in range(0, len(sets), ENCODE_BLOCK):
             rows = np.arange(first, min(first + ENCODE_BLOCK, len(sets)))
-            blocks.append(self.encoder.encode(sets.take(rows)))
+            blocks.append(self.encoder.encode_as(name, sets.take(rows)))
             progress(len(rows))
         return np.concatenate(blocks)

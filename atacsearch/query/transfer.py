@@ -8,7 +8,7 @@ farther from the reference than 99 % of the reference's own items lie from each 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,12 +37,14 @@ class Reference:
         label: column whose values are transferred.
         values: label of every item of the collection that has one, by id.
         where: conditions on the voters.
+        vector: name of the vectors that are compared.
     """
 
     kind: str
     label: str
     values: dict[str, str]
     where: tuple[str, ...] = ()
+    vector: str = VECTOR
 
 
 def annotate(
@@ -71,6 +73,9 @@ def annotate(
             the other one where that is empty.
         progress: called with the number of items encoded.
 
+    A label is transferred by its own vector where the model has a head for it and the collection was indexed with
+    it (`train bulk`), else by the general one.
+
     Returns:
         A `pyarrow.Table` with `item, label, confidence, margin, nearest_distance, status`, one row per item
         in input order; with several labels a column `label_name` follows `item`, one row per item and
@@ -82,9 +87,15 @@ def annotate(
     """
     snapshot = session.snapshot()
     kind = KINDS[reference] if reference else _reference_kind(snapshot, items[0].kind, session)
-    references = [_reference(snapshot, kind, label, where) for label in labels]
-    vectors = np.concatenate([session.encode(x.sets, progress) for x in items])
-    calls = [_call_all(session, snapshot, r, items, vectors, k) for r in references]
+    references = [
+        replace(_reference(snapshot, kind, label, where), vector=session.vector_of(kind, label))
+        for label in labels
+    ]
+    vectors: dict[str, npt.NDArray[np.float32]] = {}
+    for name in dict.fromkeys(r.vector for r in references):
+        step = progress if not vectors else no_progress
+        vectors[name] = np.concatenate([session.encode(x.sets, step, name) for x in items])
+    calls = [_call_all(session, snapshot, r, items, vectors[r.vector], k) for r in references]
     return _table(items, labels, calls)
 
 
@@ -147,7 +158,8 @@ def _call_all(
     cutoff = reference_cutoff(session, snapshot, reference)
     shown = "none (fewer than two reference items)" if np.isinf(cutoff) else f"{cutoff:.4g}"
     session.say(
-        f"{reference.label}: {len(reference.values):,} labelled {reference.kind} vote; unknown where "
+        f"{reference.label}: {len(reference.values):,} labelled {reference.kind} vote by the vector "
+        f"{reference.vector}; unknown where "
         f"confidence < {MIN_CONFIDENCE} or nearest distance > {shown} (99th percentile within the reference)"
     )
     return [(call, _status(call, cutoff)) for call in calls]
@@ -212,7 +224,11 @@ def voters_of(
     ask = min(n, int(np.ceil((k + 1) * n / len(reference.values))) + 1)
     while len(open_rows):
         answer = snapshot.knn(
-            reference.kind, vectors[open_rows], ask, where=list(reference.where) or None, name=VECTOR
+            reference.kind,
+            vectors[open_rows],
+            ask,
+            where=list(reference.where) or None,
+            name=reference.vector,
         )
         unfinished = []
         for row, ids, distance in zip(open_rows, answer.ids, answer.distance, strict=True):
@@ -235,7 +251,7 @@ def reference_cutoff(session: Session, snapshot: Snapshot, reference: Reference)
     Returns:
         A cosine distance; infinity where fewer than two items may vote.
     """
-    key = (snapshot.generation, reference.kind, reference.label, reference.where)
+    key = (snapshot.generation, reference.kind, reference.label, reference.where, reference.vector)
     if key not in session.cutoffs:
         session.cutoffs[key] = _cutoff(snapshot, reference)
     return float(session.cutoffs[key])
@@ -246,7 +262,7 @@ def _cutoff(snapshot: Snapshot, reference: Reference) -> float:
     if len(ids) > CUTOFF_SAMPLE:
         chosen = np.random.default_rng(0).choice(len(ids), CUTOFF_SAMPLE, replace=False)
         ids = [ids[i] for i in np.sort(chosen)]
-    vectors = snapshot.vectors(reference.kind, ids, VECTOR)
+    vectors = snapshot.vectors(reference.kind, ids, reference.vector)
     filled = np.flatnonzero(np.any(vectors != 0, axis=1))
     voters = voters_of(snapshot, reference, vectors[filled], 1, lambda q, _ids, _d: {ids[filled[q]]})
     nearest = [distance[0] for _, distance in voters if len(distance)]

@@ -79,7 +79,8 @@ def make_session(snapshot: MemorySnapshot, vectors_of: Callable[[TokenSets], np.
     said: list[str] = []
     return SimpleNamespace(
         snapshot=lambda: snapshot,
-        encode=lambda sets, progress=None: vectors_of(sets),
+        encode=lambda sets, progress=None, name="general": vectors_of(sets),
+        vector_of=lambda kind, label: "general",
         say=said.append,
         said=said,
         cutoffs={},
