@@ -19,7 +19,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..genome.tokensets import TokenSets
-from .sources import Source, Tokens
+from .sources import PIECE, Source, Tokens
 
 OPEN = 8  # blocks that are read in turn
 BUFFER = 16_000_000  # tokens of the shuffle buffer: 64 MB
@@ -129,9 +129,13 @@ class Corpus:
 
     @property
     def bounded(self) -> int:
-        """Bytes that streaming needs at the most, however large the corpus is."""
+        """Bytes that streaming needs at the most, however large the corpus is.
+
+        A piece counts four times: compressed, decoded, as an array and cut into sets.
+        """
         buffer = min(self.buffer, self.n_tokens)
-        return 4 * (buffer + len(self.sample.tokens) + len(self.held.tokens)) + self.counts.nbytes
+        pieces = 4 * OPEN * PIECE * self.n_tokens // self.n_sets
+        return 4 * (buffer + pieces + len(self.sample.tokens) + len(self.held.tokens)) + self.counts.nbytes
 
     def n_batches(self, size: int, least: int = 2) -> int:
         """Batches of an epoch; a rest smaller than `least` joins the batch before it."""

@@ -1,6 +1,6 @@
 """Where training sets come from, block by block: token files in Parquet, or sets in memory.
 
-A block is what is read at one place: a row group of a file. Blocks are read in pieces of a few hundred sets,
+A block is what is read at one place: a row group of a file. Blocks are read in pieces of some tens of sets,
 so memory does not grow with a file, nor with its row groups.
 """
 
@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..genome.tokensets import DIGEST_KEY, TokenSets
 
 Tokens = npt.NDArray[np.uint32]
-PIECE = 256  # sets that are decoded at once
+PIECE = 64  # sets that are decoded at once
 BUFFERED = 1 << 20  # bytes of a column chunk that are read ahead
 
 
