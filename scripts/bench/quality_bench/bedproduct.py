@@ -10,9 +10,10 @@ from typing import Any
 
 from .beds import write_manifest
 from .bedtasks import FAMILIES
-from .product import command
+from .product import command, offers
 
 LABELS = ("cell_type", "assay", "target")
+GROUP = "collection"  # of the files trained on: what early stopping may hold out whole
 
 
 def offered() -> bool:
@@ -48,18 +49,20 @@ def train_and_annotate(
         The label of each asked file, None where there is none, and what it took.
     """
     column = "assay" if label == "assay_family" else label
-    labels = [name for name in LABELS if name in columns] or [column]
-    labels += [column] if column not in labels else []
-    voted = sorted({condition.split()[0] for condition in where} - set(labels))
+    asked_for = [name for name in LABELS if name in columns and name != column]
+    several = [name for name in asked_for if len({*columns[name][training].tolist()} - {""}) > 1]
+    labels = [column, *several]
+    voted = {condition.split()[0] for condition in where}
+    grouped = GROUP in columns and offers("--group", "train", "bulk")
+    beside = sorted((voted | {GROUP} if grouped else voted) - set(labels))
     kept = dict(columns)
-    reference = write_manifest(kept, training, folder / "reference.tsv", [*labels, *voted])
+    reference = write_manifest(kept, training, folder / "reference.tsv", [*labels, *beside])
     query = write_manifest(kept, asked, folder / "query.tsv", ())
     model, index, calls = folder / "model", folder / "index", folder / "calls.tsv"
     place = [] if genome is None else ["--genome", genome]
     began = time.perf_counter()
-    command(
-        "train", "bulk", reference, "--label", ",".join(labels), "--seed", seed, "-o", model, *place, *extra
-    )
+    words = ["train", "bulk", reference, "--label", ",".join(labels), "--seed", seed, "-o", model]
+    command(*words, *place, *(["--group", GROUP] if grouped else []), *extra)
     trained = time.perf_counter()
     command("index", "create", index, "--model", model)
     command("index", "add-beds", index, reference, *place)
