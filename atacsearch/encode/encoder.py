@@ -7,7 +7,7 @@ than the model's context are split into disjoint chunks that cover every token, 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from ..genome.tokensets import TokenSets
 from ..model.atacformer import Atacformer, Packing, SelfAttention
 from ..model.attention import HEAD_MULTIPLE, How, has_varlen
 from ..model.checkpoint import GENERAL, Model
+from ..model.classhead import ClassHead
 from ..model.device import choose_device, choose_dtype, has_fast_bfloat16
 from .packs import Pack, packs_of
 from .threads import in_order
@@ -108,22 +109,30 @@ class Encoder:
         return (found[:, :-1] / np.where(mass > 0, mass, 1.0)).astype(np.float32)
 
     def encode_as(
-        self, name: str, sets: TokenSets, progress: Callable[[int], None] | None = None
-    ) -> npt.NDArray[np.float32]:
-        """Vectors of whole sets by name: `general`, which `encode` gives, or that of a label head.
+        self, names: Sequence[str], sets: TokenSets, progress: Callable[[int], None] | None = None
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """Vectors of whole sets by name: `general`, which `encode` gives, or those of label heads.
 
-        A label head looks at the token set itself, not at the network's vectors; it computes on the CPU.
+        Heads compute on the CPU. Those of cells look at the token set and at its general vector, those of BED
+        files at the token set alone.
 
         Raises:
             InputError: the model has no such vector.
         """
-        if name == GENERAL:
-            return self.encode(sets, progress)
-        if name not in self.model.heads:
-            known = ", ".join(self.model.vectors)
-            raise InputError(f"this model gives no vector {name!r}; it gives {known}")
+        for name in names:
+            if name not in self.model.vectors:
+                known = ", ".join(self.model.vectors)
+                raise InputError(f"this model gives no vector {name!r}; it gives {known}")
         self._check(sets)
-        return self.model.heads[name].vectors(sets)
+        heads = {name: self.model.heads[name] for name in names if name != GENERAL}
+        found: dict[str, npt.NDArray[np.float32]] = {}
+        if GENERAL in names or any(isinstance(head, ClassHead) for head in heads.values()):
+            found[GENERAL] = self.encode(sets, progress)
+        for name, head in heads.items():
+            found[name] = (
+                head.vectors(sets, found[GENERAL]) if isinstance(head, ClassHead) else head.vectors(sets)
+            )
+        return {name: found[name] for name in names}
 
     def encode_regions(
         self, sets: TokenSets, progress: Callable[[int], None] | None = None

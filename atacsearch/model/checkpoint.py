@@ -24,9 +24,8 @@ from torch.overrides import TorchFunctionMode
 
 from ..errors import InputError
 from .config import AtacformerConfig
-from .headfile import HEADS, heads_digest, load_heads, save_heads
+from .headfile import HEADS, Head, heads_digest, load_heads, save_heads
 from .heads import TaskModel
-from .labelheads import Head
 
 if TYPE_CHECKING:
     from ..genome.universe import Universe
@@ -49,7 +48,7 @@ class Model:
         path: the folder it came from, None for a model in memory.
         own: our own fields (`genome`, `counting`, `pooling`, provenance).
         pool_weights: [V + 7] float32 weight of each token in the pooled vector; None is the plain mean.
-        heads: label -> head that gives a further vector of a BED file; see `labelheads`.
+        heads: label -> head that gives a further vector of a cell (`classhead`) or a BED file (`labelheads`).
         bare: an encoder alone, whose tensors are named without `atacformer.` in front.
     """
 
@@ -79,7 +78,7 @@ class Model:
 
     @property
     def vectors(self) -> dict[str, int]:
-        """Name -> width of every vector that a BED file gets: `general`, then one for each label head."""
+        """Name -> width of every vector that this model gives: `general`, then one for each label head."""
         return {GENERAL: self.dim, **{label: head.dim for label, head in self.heads.items()}}
 
     @property

@@ -13,10 +13,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ..errors import InputError
-from .labelheads import Head, Kinds, PlainHead, ResidualHead
+from .classhead import ClassHead
+from .labelheads import Kinds, PlainHead, ResidualHead
 
 HEADS = "heads.safetensors"
 FACTS = "heads"  # key of the safetensors metadata
+
+Head = PlainHead | ResidualHead | ClassHead
 
 
 def save_heads(heads: dict[str, Head], path: Path) -> None:
@@ -25,7 +28,7 @@ def save_heads(heads: dict[str, Head], path: Path) -> None:
     facts: dict[str, dict[str, Any]] = {}
     for label, head in heads.items():
         arrays |= {f"{label}/{name}": np.ascontiguousarray(value) for name, value in head.arrays().items()}
-        facts[label] = head.facts() if isinstance(head, ResidualHead) else {}
+        facts[label] = {} if isinstance(head, PlainHead) else head.facts()
     save_file(arrays, path, metadata={FACTS: json.dumps(facts)})
 
 
@@ -48,6 +51,11 @@ def load_heads(path: Path) -> dict[str, Head]:
         found = {n.removeprefix(f"{label}/"): v for n, v in arrays.items() if n.startswith(f"{label}/")}
         if not own:
             heads[label] = PlainHead(found["weights"], found["table"], found["offset"])
+            continue
+        if "classes" in own:
+            heads[label] = ClassHead(
+                tuple(own["classes"]), found["idf"], found["wide"], found["deep"], found["offset"]
+            )
             continue
         kinds = Kinds(found["counts"], found["totals"], found["parent"], own["prior"], own["mean_size"])
         guide = PlainHead(found["guide.weights"], found["guide.table"], found["guide.offset"])
@@ -72,6 +80,6 @@ def heads_digest(heads: dict[str, Head]) -> str:
         for name, value in sorted(head.arrays().items()):
             h.update(f"{label} {name} {value.dtype} {value.shape}".encode())
             h.update(np.ascontiguousarray(value).data)
-        if isinstance(head, ResidualHead):
+        if not isinstance(head, PlainHead):
             h.update(json.dumps(head.facts(), sort_keys=True).encode())
     return h.hexdigest()

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,8 @@ class PlainHead:
     weights: npt.NDArray[np.float32]
     table: npt.NDArray[np.float16]
     offset: npt.NDArray[np.float32]
+
+    kind: ClassVar[str] = "bedfiles"  # the collection whose items get this vector
 
     @property
     def dim(self) -> int:
@@ -151,6 +153,8 @@ class ResidualHead:
     eps: float
     table: npt.NDArray[np.float16] = field(default_factory=lambda: np.zeros((0, 0), np.float16))
     offset: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    kind: ClassVar[str] = "bedfiles"
 
     @property
     def dim(self) -> int:
@@ -267,6 +271,3 @@ def stretches(n_regions: int, n_rows: int) -> list[slice]:
     """The universe in stretches that keep [n_rows, stretch] features within `BLOCK_CELLS`."""
     step = max(1024, BLOCK_CELLS // max(n_rows, 1))
     return [slice(i, min(i + step, n_regions)) for i in range(0, n_regions, step)]
-
-
-Head = PlainHead | ResidualHead

@@ -90,7 +90,7 @@ def _vectors(vectors: npt.NDArray[np.float32], dim: int) -> Any:
 def _cells(encoder: Encoder, sets: TokenSets, vector: str) -> Iterator[tuple[list[Any], int]]:
     for first in range(0, len(sets), ENCODE_BLOCK):
         part = sets.take(np.arange(first, min(first + ENCODE_BLOCK, len(sets))))
-        yield [list(part.names), encoder.encode_as(vector, part)], len(part)
+        yield [list(part.names), encoder.encode_as([vector], part)[vector]], len(part)
 
 
 def _regions(encoder: Encoder, model: Model, sets: TokenSets) -> Iterator[tuple[list[Any], int]]:

@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import InputError
 from .inputs import read_for
 from .labels import Labels, join_labels, read_labels
-from .session import VECTOR, Progress, Session, no_progress
+from .session import Progress, Session, no_progress
 
 if TYPE_CHECKING:
     from ..readers.inputs import Items, ReadOptions
@@ -221,9 +221,7 @@ def _write(
     for first in range(0, len(items.ids), BATCH):
         rows = np.arange(first, min(first + BATCH, len(items.ids)))
         sets = items.sets.take(rows)
-        vectors = {VECTOR: session.encode(sets, progress)}
-        if kind == "bedfiles":  # label heads are trained on BED files and say nothing of single cells
-            vectors |= {name: session.encode(sets, name=name) for name in session.model.heads}
+        vectors = session.encode_as(session.vectors_for(kind), sets, progress)
         batch = Batch(
             ids=items.ids[first : first + BATCH],
             items=sets.names,

@@ -6,7 +6,7 @@ another, which is refused where its digest differs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -107,9 +107,27 @@ class Session:
         self, sets: TokenSets, progress: Progress = no_progress, name: str = VECTOR
     ) -> npt.NDArray[np.float32]:
         """Vectors of token sets by name, [n, d] float32; empty sets give zeros."""
-        blocks = [np.empty((0, self.model.vectors.get(name, self.model.dim)), np.float32)]
+        return self.encode_as([name], sets, progress)[name]
+
+    def encode_as(
+        self, names: Sequence[str], sets: TokenSets, progress: Progress = no_progress
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """Several vectors of token sets by their names; see `Encoder.encode_as`."""
+        widths = self.model.vectors
+        blocks = {name: [np.empty((0, widths.get(name, 0)), np.float32)] for name in names}
         for first in range(0, len(sets), ENCODE_BLOCK):
             rows = np.arange(first, min(first + ENCODE_BLOCK, len(sets)))
-            blocks.append(self.encoder.encode_as(name, sets.take(rows)))
+            for name, vectors in self.encoder.encode_as(names, sets.take(rows)).items():
+                blocks[name].append(vectors)
             progress(len(rows))
-        return np.concatenate(blocks)
+        return {name: np.concatenate(parts) for name, parts in blocks.items()}
+
+    def vectors_for(self, kind: str) -> list[str]:
+        """Names of the vectors that items of a collection get: `general`, and those of heads for that kind."""
+        return [VECTOR, *(name for name, head in self.model.heads.items() if head.kind == kind)]
+
+    def is_class_head(self, name: str) -> bool:
+        """Whether a vector holds class probabilities, so that distances in it say nothing of unlike items."""
+        from ..model.classhead import ClassHead
+
+        return isinstance(self.model.heads.get(name), ClassHead)

@@ -7,6 +7,7 @@ farther from the reference than 99 % of the reference's own items lie from each 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -91,11 +92,12 @@ def annotate(
         replace(_reference(snapshot, kind, label, where), vector=session.vector_of(kind, label))
         for label in labels
     ]
-    vectors: dict[str, npt.NDArray[np.float32]] = {}
-    for name in dict.fromkeys(r.vector for r in references):
-        step = progress if not vectors else no_progress
-        vectors[name] = np.concatenate([session.encode(x.sets, step, name) for x in items])
-    calls = [_call_all(session, snapshot, r, items, vectors[r.vector], k) for r in references]
+    names = list(dict.fromkeys(r.vector for r in references))
+    if any(session.is_class_head(name) for name in names):
+        names = list(dict.fromkeys([VECTOR, *names]))
+    parts = [session.encode_as(names, x.sets, progress) for x in items]
+    vectors = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    calls = [_call_all(session, snapshot, r, items, vectors, k) for r in references]
     return _table(items, labels, calls)
 
 
@@ -142,20 +144,44 @@ def _call_all(
     snapshot: Snapshot,
     reference: Reference,
     items: Sequence[Items],
-    vectors: npt.NDArray[np.float32],
+    vectors: dict[str, npt.NDArray[np.float32]],
     k: int,
 ) -> list[tuple[Call, str]]:
-    """One call and status for each item."""
+    """One call and status for each item.
+
+    In the vector of a class head items are near each other where their classes are alike, however unlike they
+    are else, so there neighbours vote equally, against the size of their class, and the distance by which an
+    item is unknown is that of the general vector.
+    """
     filled = np.flatnonzero(np.concatenate([x.sets.lengths for x in items]) > 0)
     own = _OwnItems(snapshot, reference.kind, items)
     voters = voters_of(
-        snapshot, reference, vectors[filled], k, lambda q, ids, d: own.among(int(filled[q]), ids, d)
+        snapshot,
+        reference,
+        vectors[reference.vector][filled],
+        k,
+        lambda q, ids, d: own.among(int(filled[q]), ids, d),
     )
-    calls = [NO_CALL] * len(vectors)
+    by_class = session.is_class_head(reference.vector)
+    sizes = Counter(reference.values.values()) if by_class else None
+    calls = [NO_CALL] * len(own.names)
     for row, (ids, distance) in zip(filled, voters, strict=True):
-        calls[row] = vote([reference.values[i] for i in ids], distance)
-
-    cutoff = reference_cutoff(session, snapshot, reference)
+        calls[row] = vote([reference.values[i] for i in ids], distance, sizes)
+    if by_class:
+        in_general = replace(reference, vector=VECTOR)
+        nearest = voters_of(
+            snapshot,
+            in_general,
+            vectors[VECTOR][filled],
+            1,
+            lambda q, ids, d: own.among(int(filled[q]), ids, d),
+        )
+        for row, (_, distance) in zip(filled, nearest, strict=True):
+            if len(distance):
+                calls[row] = replace(calls[row], nearest_distance=float(distance[0]))
+        cutoff = reference_cutoff(session, snapshot, in_general)
+    else:
+        cutoff = reference_cutoff(session, snapshot, reference)
     shown = "none (fewer than two reference items)" if np.isinf(cutoff) else f"{cutoff:.4g}"
     session.say(
         f"{reference.label}: {len(reference.values):,} labelled {reference.kind} vote by the vector "

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..genome.tokensets import TokenSets
 from ..model.checkpoint import Model
-from ..model.labelheads import Head, unit
+from ..model.headfile import Head
+from ..model.labelheads import unit
 from .bulkfit import (
     GUIDE_POWER,
     Fit,

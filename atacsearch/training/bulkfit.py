@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..genome.tokensets import TokenSets
+from ..model.headfile import Head
 from ..model.labelheads import (
-    Head,
     Kinds,
     PlainHead,
     ResidualHead,

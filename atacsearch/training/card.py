@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..model.checkpoint import Model
+from .plot import PLOT
 
 if TYPE_CHECKING:
     from ..readers.inputs import Items
@@ -117,7 +118,8 @@ def write_card(model: Model, out: str | Path, card: Card) -> Path:
         lines += ["```", card.command, "```", ""]
     settings = json.dumps(dict(card.settings), indent=1, default=str)
     lines += ["Settings:", "", "```json", settings, "```", ""]
-    lines += ["The log of the training is in `training.jsonl`, its picture in `training.png`.", ""]
+    picture = ", its picture in `training.png`" if (Path(out) / PLOT).exists() else ""
+    lines += [f"The log of the training is in `training.jsonl`{picture}.", ""]
     target = Path(out) / CARD
     target.write_text("\n".join(lines))
     return target

@@ -1,7 +1,8 @@
 """Cell-type fine-tuning: metric learning on labels, so that cells of one type lie together.
 
-Two losses: `proxy` (default), a cosine softmax with one learned vector a class, and `triplet`, the published
-one. Every step of `proxy` sees mixtures of random parts of two cells, the regulariser that small references need.
+Three losses: `proxy`, a cosine softmax with one learned vector a class; `triplet`, the published one; and
+`contrastive`, over the pairs of a batch. Every step of `proxy` sees mixtures of random parts of two cells, the
+regulariser that small references need.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from ..model.checkpoint import Model
 from ..model.device import choose_device
 from .batches import Batch, mix, subsample
 from .holdout import hold_out
-from .losses import cosine_proxy_loss, triplet_loss
+from .losses import contrastive_loss, cosine_proxy_loss, triplet_loss
 from .optimise import Optimiser
 from .state import RunFolder, fingerprint
 
+LOSSES = ("proxy", "triplet", "contrastive")  # that train the encoder
 SEEN = 64  # training cells of a class from which its mean vector is made
 Progress = Callable[[dict[str, Any]], None]
 
@@ -42,8 +44,9 @@ class CelltypeSettings:
         min_steps: steps of an epoch at the least, so that a small reference is trained as long as it needs.
         lr: peak learning rate of the network.
         table_lr: peak learning rate of the token table.
-        loss: `proxy` or `triplet`.
-        temperature: divides the cosines of the proxy loss.
+        loss: `head` leaves the encoder and fits a class head, see `classtraining`; `proxy`, `triplet` and
+            `contrastive` train the encoder, and the settings above and below are theirs.
+        temperature: divides the cosines of the proxy and contrastive losses.
         mixing: parameter a of the Beta(a, a) from which the shares of two mixed cells are drawn (proxy loss);
             0 mixes nothing.
         smoothing: label smoothing of the proxy loss.
@@ -59,7 +62,7 @@ class CelltypeSettings:
     min_steps: int = 16
     lr: float = 1e-3
     table_lr: float = 5e-2
-    loss: str = "proxy"
+    loss: str = "head"
     temperature: float = 0.2
     mixing: float = 1.0
     smoothing: float = 0.0
@@ -102,8 +105,8 @@ def train_celltype(
         InputError: fewer than two classes with two cells or more.
     """
     settings = settings or CelltypeSettings()
-    if settings.loss not in ("proxy", "triplet"):
-        raise InputError(f"loss '{settings.loss}' is not one of proxy, triplet")
+    if settings.loss not in LOSSES:
+        raise InputError(f"loss '{settings.loss}' is not one of {', '.join(LOSSES)}")
     rows = np.flatnonzero(
         [label is not None and n > 0 for label, n in zip(labels, sets.lengths, strict=True)]
     )
@@ -119,7 +122,7 @@ def train_celltype(
         fingerprint({"task": "celltype", "classes": classes.tolist(), **asdict(settings)}, cells),
         restart=restart,
     )
-    loop = _Loop(model, cells, codes, classes, train, held, settings, choose_device(device))
+    loop = _Loop(model, cells, codes, classes, train, held, settings, choose_device(device), groups)
     if run.state is not None:
         loop.load_state_dict(run.state["loop"])
         model.pool_weights, model.own = run.state["pool_weights"], run.state["own"]
@@ -160,8 +163,10 @@ class _Loop:
         held: npt.NDArray[np.int64],
         settings: CelltypeSettings,
         device: torch.device,
+        groups: npt.NDArray[Any] | None = None,
     ) -> None:
         self.model, self.cells, self.codes = model, cells, torch.from_numpy(codes)
+        self.groups = None if groups is None else torch.from_numpy(np.unique(groups, return_inverse=True)[1])
         self.train_rows, self.held_rows = train, held
         self.settings, self.device = settings, device
         self.network = model.module.to(device)
@@ -204,7 +209,7 @@ class _Loop:
                 loss = self._mixed_loss(rows, rng)
             else:
                 batch = subsample(self.cells, rows, rng, most=s.max_tokens, keep=s.keep)
-                loss = self._loss(self._forward(batch), self._labels(batch.rows), generator)
+                loss = self._loss(self._forward(batch), batch.rows, generator)
             self.optimiser.step(loss)
             losses.append(float(loss.detach()))
             if progress is not None:
@@ -243,10 +248,13 @@ class _Loop:
         target = target[torch.from_numpy(batch.rows).to(self.device)]
         return cosine_proxy_loss(self._forward(batch), self.proxies, target, s.temperature, s.smoothing)
 
-    def _loss(self, vectors: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        s = self.settings
+    def _loss(self, vectors: Tensor, rows: npt.NDArray[np.int64], generator: torch.Generator) -> Tensor:
+        s, labels = self.settings, self._labels(rows)
         if s.loss == "triplet":
             return triplet_loss(vectors, labels, generator)
+        if s.loss == "contrastive":
+            groups = None if self.groups is None else self.groups[torch.from_numpy(rows)].to(self.device)
+            return contrastive_loss(vectors, labels, groups, s.temperature)
         return cosine_proxy_loss(vectors, self.proxies, labels, s.temperature, s.smoothing)
 
     @torch.no_grad()
@@ -254,9 +262,10 @@ class _Loop:
         """Loss of the held-out cells, and how many lie nearest to the mean vector of their own class."""
         self.network.eval()
         context = self.model.config.max_position_embeddings
-        vectors, labels = self._vectors(self.held_rows, rng, context)
+        vectors, rows = self._vectors(self.held_rows, rng, context)
+        labels = self._labels(rows)
         centres = self._class_means(rng)
-        loss = self._loss(vectors, labels, generator)
+        loss = self._loss(vectors, rows, generator)
         nearest = (nn.functional.normalize(vectors, dim=1) @ centres.T).argmax(1)
         accuracy = float((nearest == labels).float().mean())
         return {"held_out_loss": round(float(loss), 5), "held_out_accuracy": round(accuracy, 5)}
@@ -276,10 +285,11 @@ class _Loop:
 
     def _vectors(
         self, rows: npt.NDArray[np.int64], rng: np.random.Generator, most: int
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, npt.NDArray[np.int64]]:
+        """[n, d] vectors of some cells, and which cells they are, in that order."""
         parts = [subsample(self.cells, rows[i : i + 64], rng, most=most) for i in range(0, len(rows), 64)]
         vectors = torch.cat([self._forward(batch).float() for batch in parts])
-        return vectors, torch.cat([self._labels(batch.rows) for batch in parts])
+        return vectors, np.concatenate([batch.rows for batch in parts])
 
     def restore_best(self) -> None:
         """Put the weights of the best epoch into the model, on the CPU, in eval mode."""

@@ -58,3 +58,31 @@ def triplet_loss(vectors: Tensor, labels: Tensor, generator: torch.Generator, ma
     p = (pick * positive).argmax(1)[anchors]
     n = (pick * ~same).argmax(1)[anchors]
     return F.triplet_margin_loss(vectors[anchors], vectors[p], vectors[n], margin=margin, p=2)
+
+
+def contrastive_loss(vectors: Tensor, labels: Tensor, groups: Tensor | None, temperature: float) -> Tensor:
+    """Supervised contrastive loss over the batch (Khosla et al. 2020, arXiv:2004.11362, their L_out).
+
+    Positives are the other sets of the same label; where some of them come from another group (donor, library),
+    only those, so that what is alike is the type and not the group. Sets without a positive are left out; a
+    batch without any gives zero.
+
+    Args:
+        vectors: [n, d] pooled vectors.
+        labels: [n] int64.
+        groups: [n] int64 group of each, or None.
+        temperature: divides the cosines.
+    """
+    unit = F.normalize(vectors, dim=1)
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    positive = (labels[:, None] == labels[None]) & ~itself
+    if groups is not None:
+        across = positive & (groups[:, None] != groups[None])
+        positive = torch.where(across.any(1, keepdim=True), across, positive)
+    anchors = positive.any(1)
+    if not bool(anchors.any()):
+        return vectors.sum() * 0.0
+    logits = (unit @ unit.T / temperature).masked_fill(itself, float("-inf"))
+    log_share = (logits - logits.logsumexp(1, keepdim=True)).masked_fill(itself, 0.0)
+    each = (log_share * positive).sum(1) / positive.sum(1).clamp_min(1)
+    return -each[anchors].mean()

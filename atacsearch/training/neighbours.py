@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..genome.tokensets import TokenSets
-from .warmstart import inverse_document_frequency, tfidf
+from ..genome.weighting import inverse_document_frequency, tfidf
 
 Floats = npt.NDArray[np.float32]
 K = 15

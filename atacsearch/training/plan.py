@@ -10,7 +10,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 
 from ..genome.tokensets import TokenSets
 from ..model.checkpoint import Model
+from .classfit import MOST_CELLS, fit_class_head
 from .warmstart import warm_start
 
 Progress = Callable[[dict[str, Any]], None]
@@ -163,3 +164,18 @@ def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def time_head(sets: TokenSets, labels: Sequence[str | None], n_regions: int, *, most: int = 1000) -> float:
+    """Seconds that fitting a class head once would take, from a part of the cells; time grows with their number."""
+    rows = np.flatnonzero(
+        [label is not None and n > 0 for label, n in zip(labels, sets.lengths, strict=True)]
+    )
+    some = np.random.default_rng(0).permutation(rows)[:most]
+    names = np.array([str(labels[int(i)]) for i in some])
+    if len(set(names.tolist())) < 2:
+        return 0.0
+    general = np.random.default_rng(0).normal(size=(len(some), 64))
+    began = time.perf_counter()
+    fit_class_head(sets.take(some), general, names, n_regions=n_regions)
+    return (time.perf_counter() - began) * min(len(rows), MOST_CELLS) / len(some)

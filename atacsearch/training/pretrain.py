@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from ..errors import InputError
 from ..genome.tokensets import TokenSets
+from ..genome.weighting import inverse_document_frequency
 from ..model.checkpoint import Model
 from ..model.device import choose_device
 from .batches import subsample
@@ -38,7 +39,7 @@ from .objectives import (
 from .optimise import Optimiser
 from .sources import MemorySource
 from .state import RunFolder, fingerprint
-from .warmstart import inverse_document_frequency, warm_start
+from .warmstart import warm_start
 
 Progress = Callable[[dict[str, Any]], None]
 POOLINGS = ("auto", "mean", "idf")

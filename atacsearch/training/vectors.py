@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -16,7 +18,14 @@ TOGETHER = 64  # sets of one call
 
 
 @torch.no_grad()
-def embed_sets(model: Model, sets: TokenSets, *, most: int | None = None, seed: int = 0) -> Floats:
+def embed_sets(
+    model: Model,
+    sets: TokenSets,
+    *,
+    most: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Floats:
     """Pooled vector of each set, in order.
 
     Args:
@@ -24,6 +33,7 @@ def embed_sets(model: Model, sets: TokenSets, *, most: int | None = None, seed: 
         sets: token sets; an empty one becomes zeros.
         most: tokens of one set at the most, drawn from `seed`; the model's context where None.
         seed: of that draw.
+        progress: called with the number of the step and of all steps after each.
 
     Returns:
         [n_sets, d] float32.
@@ -41,4 +51,6 @@ def embed_sets(model: Model, sets: TokenSets, *, most: int | None = None, seed: 
             tokens = batch.tokens.to(device)
             w = None if weights is None else weights[tokens]
             out[batch.rows] = pool(network(tokens, batch.packing), batch.packing, w).float().cpu().numpy()
+        if progress is not None:
+            progress(first // TOGETHER, -(-len(order) // TOGETHER))
     return out

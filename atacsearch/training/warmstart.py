@@ -1,8 +1,8 @@
-"""Warm start: a token table and pooling weights from a truncated SVD of the TF-IDF matrix of the training sets.
+"""Warm start: a token table and pooling weights from the spectral embedding of the training sets.
 
-With these weights and residual branches at zero, the untrained network is (up to layer normalisation) latent
-semantic indexing, the method of Cusanovich et al. 2018 (doi:10.1016/j.cell.2018.06.052), so training starts
-from a strong linear embedding instead of from noise.
+With these weights and residual branches at zero, the untrained network *is* the spectral embedding of
+SnapATAC2 (Zhang et al. 2024, doi:10.1038/s41592-023-02139-9) at unit length, extended to sets that were not
+there when it was fitted, so training starts from a strong embedding instead of from noise.
 """
 
 from __future__ import annotations
@@ -14,79 +14,100 @@ import numpy.typing as npt
 import torch
 
 from ..genome.tokensets import TokenSets
-from ..model.atacformer import EncoderLayer
+from ..genome.weighting import inverse_document_frequency, tfidf
+from ..model.atacformer import LAYER_NORM_EPS, EncoderLayer
 from ..model.checkpoint import Model
 
-
-def inverse_document_frequency(sets: TokenSets, n_regions: int) -> npt.NDArray[np.float32]:
-    """[V] float32 `log(1 + n_sets / (1 + sets that hold the region))`."""
-    counts = np.bincount(sets.tokens[sets.tokens < n_regions], minlength=n_regions)
-    return np.log1p(len(sets) / (1.0 + counts)).astype(np.float32)
+RANK = 50  # components of the spectral embedding
+ROUNDS = 10  # power iterations of the randomised SVD; five leave errors of some hundredths in the cosines
 
 
-def tfidf(sets: TokenSets, idf: npt.NDArray[np.float32]) -> Any:
-    """TF-IDF of token sets: a scipy CSR matrix [n_sets, V] float32, IDF where a region is open, unit rows.
+def spectral_table(
+    sets: TokenSets, n_regions: int, *, rank: int = RANK, seed: int = 0
+) -> tuple[npt.NDArray[np.float32], float]:
+    """Row of each region such that the sum of its regions' rows is a set's spectral embedding, up to length.
 
-    Unit rows, not rows divided by the number of open regions: they compared better across donors (see
-    docs/decisions.md).
+    Cosines of TF-IDF rows X are the edges of a graph of the sets; its normalised Laplacian's eigenvectors are
+    the left singular vectors of D^-1/2 X, D being the degrees, so the matrix of edges is never made. The right
+    ones map tokens to the same space. Components are divided by the square roots of their singular values:
+    between whitened ones, which find cell types across donors, and plain ones, which hold more within them.
+
+    Args:
+        sets: at least three token sets.
+        n_regions: size V of the universe.
+        rank: components kept. The first, which says little but how many regions are open, is not among them.
+        seed: of the randomised SVD.
+
+    Returns:
+        [V, rank] float32 and the share of variance that the components explain. Regions that no set holds have
+        rows of zeros; the rank is smaller where sets or regions are few.
     """
-    from sklearn.preprocessing import normalize
+    from scipy.sparse import diags
+    from sklearn.decomposition import TruncatedSVD
 
-    highest = int(sets.tokens.max(initial=0)) + 1
-    known = sets.to_csr(max(len(idf), highest))[:, : len(idf)].tocsr()
-    known.data = idf[known.indices]
-    return normalize(known)
+    idf = inverse_document_frequency(sets, n_regions)
+    matrix = tfidf(sets, idf)
+    degree = matrix @ np.asarray(matrix.sum(0)).ravel() - 1.0  # without the edge to itself
+    degree = np.maximum(degree, 1e-3 * max(float(degree.mean()), 1e-6))  # a set that shares nothing
+    rank = max(1, min(rank, min(matrix.shape) - 2))
+    svd = TruncatedSVD(rank + 1, n_iter=ROUNDS, random_state=seed).fit(diags(1.0 / np.sqrt(degree)) @ matrix)
+    scale = np.sqrt(np.maximum(svd.singular_values_[1:], 1e-6 * svd.singular_values_[0]))
+    rows = svd.components_[1:].T / scale * idf[:, None]
+    return rows.astype(np.float32), float(svd.explained_variance_ratio_[1:].sum())
 
 
-def warm_start(model: Model, sets: TokenSets, *, rank: int = 50, seed: int = 0) -> dict[str, Any]:
-    """Set the model's token table, pooling weights and residual branches from the SVD of `sets`, in place.
+def warm_start(model: Model, sets: TokenSets, *, rank: int = RANK, seed: int = 0) -> dict[str, Any]:
+    """Set the model's token table, pooling weights and residual branches from the spectrum of `sets`, in place.
 
     Args:
         model: a fresh model over the universe of `sets`.
-        sets: training token sets; at least two of them.
-        rank: singular vectors kept, at most the model's width. The first one is not among them: it mostly
-            tells how many regions are open in a cell.
-        seed: of the randomised SVD.
+        sets: training token sets, labelled or not; at least three of them.
+        rank: components kept, at most the model's width less one.
+        seed: of the randomised SVD and of what regions that no set holds start from.
 
     Returns:
         What was done, for the log: rank, share of variance, regions never seen.
 
-    A region that no training set holds keeps a small random row and the smallest pooling weight, so that it
-    neither points anywhere nor makes a set of such regions vanish.
+    Layer normalisation takes the mean off every token's vector and divides by its length. The components are
+    therefore laid along directions whose mean is zero, and the pooling weights give each token its length back:
+    pooled vectors are exact. A region that no training set holds keeps a small random row and the smallest
+    pooling weight, so that it neither points anywhere nor makes a set of such regions vanish.
     """
-    from sklearn.decomposition import TruncatedSVD
+    from scipy.linalg import helmert
 
     n_regions, d = model.config.n_regions, model.config.hidden_size
-    idf = inverse_document_frequency(sets, n_regions)
-    matrix = tfidf(sets, idf)
-    rank = max(1, min(rank, d, min(matrix.shape) - 2))
-    svd = TruncatedSVD(rank + 1, random_state=seed).fit(matrix)
-    rows = svd.components_[1:].T * idf[:, None]  # [V, rank]
-    norms = np.linalg.norm(rows, axis=1)
-    seen = norms > 0
+    rows, explained = spectral_table(sets, n_regions, rank=min(rank, d - 1), seed=seed)
+    rank = rows.shape[1]
+    seen = rows.any(1)
     scale = float(np.sqrt(np.mean(rows[seen] ** 2))) or 1.0
-    weights = norms / norms[seen].mean()
-    weights = np.maximum(weights, 1e-3)
 
     generator = torch.Generator().manual_seed(seed)
+    layers = model.module.atacformer.encoder.layers
     with torch.no_grad():
         table = model.module.atacformer.embeddings.token_embeddings.weight
         table[:n_regions] = torch.randn(n_regions, d, generator=generator) * 0.02
-        table[torch.from_numpy(np.flatnonzero(seen))] = 0.0
-        table[:n_regions, :rank] += torch.from_numpy((rows / scale).astype(np.float32))
-        for layer in model.module.atacformer.encoder.layers:
+        known = torch.from_numpy(np.flatnonzero(seen))
+        directions = torch.from_numpy(helmert(d)[:rank].astype(np.float32))  # orthonormal, of mean zero
+        placed = torch.from_numpy(rows[seen] / scale) @ directions
+        table[known] = placed
+        for layer in layers:
             assert isinstance(layer, EncoderLayer)
             # Zero the last matrix of each residual branch: the layer begins as the identity, then learns.
             torch.nn.init.zeros_(layer.self_attn.out_proj.weight)
             torch.nn.init.zeros_(layer.linear2.weight)
             torch.nn.init.xavier_uniform_(layer.self_attn.in_proj_weight, generator=generator)
             torch.nn.init.xavier_uniform_(layer.linear1.weight, generator=generator)
-    pool_weights = torch.ones(model.config.vocab_size)
-    pool_weights[:n_regions] = torch.from_numpy(weights.astype(np.float32))
+        shown = placed
+        for _ in range(2 * len(layers)):
+            shown = torch.nn.functional.layer_norm(shown, (d,), eps=LAYER_NORM_EPS)
+        lengths = placed.norm(dim=1) / shown.norm(dim=1).clamp_min(1e-12)
+        pool_weights = torch.ones(model.config.vocab_size)
+        pool_weights[:n_regions] = 1e-3
+        pool_weights[known] = (lengths / lengths.mean()).clamp_min(1e-3)
     model.pool_weights = pool_weights
-    model.own["pooling"] = "weighted mean; weights = norm of idf x SVD row of each region"
+    model.own["pooling"] = "weighted mean; weights = length of each region's row of the spectral table"
     return {
         "rank": rank,
-        "explained_variance": round(float(svd.explained_variance_ratio_[1:].sum()), 4),
+        "explained_variance": round(explained, 4),
         "regions_never_seen": int((~seen).sum()),
     }

@@ -20,11 +20,12 @@ from ..model.checkpoint import Model
 from ..model.device import choose_device
 from .card import Card, sources, write_card
 from .celltype import CelltypeSettings, train_celltype
+from .classtraining import train_class_head
 from .comparison import compare_held_out, labelled_rows
 from .corpus import Corpus
 from .distributed import Team, join_team
 from .holdout import hold_out
-from .plan import describe, duration, expect, size, time_steps, time_warm_start
+from .plan import describe, duration, expect, size, time_head, time_steps, time_warm_start
 from .preparing import Say, Training, prepare, prepare_corpus
 from .pretrain import PretrainSettings, pretrain
 from .warmstart import warm_start
@@ -191,6 +192,20 @@ def celltype_files(
     warm = warm and work.fresh
 
     def fine_tune(folder: Path, watch: Progress | None) -> dict[str, Any]:
+        if settings.loss == "head":
+            return train_class_head(
+                work.model,
+                label,
+                work.sets,
+                labels,
+                folder,
+                unlabelled=work.unlabelled,
+                batches=batches,
+                holdout=settings.holdout,
+                seed=settings.seed,
+                device=device,
+                progress=watch,
+            )
         return train_celltype(
             work.model,
             work.sets,
@@ -226,8 +241,11 @@ def celltype_files(
             )
             for line in expect(timing, how.epochs, where):
                 say(line)
-        for line in expect(time_steps(fine_tune), settings.epochs, where):
+        for line in expect(time_steps(fine_tune), 1 if settings.loss == "head" else settings.epochs, where):
             say(line)
+        if settings.loss == "head":
+            seconds = time_head(work.sets, labels, work.model.config.n_regions)
+            say(f"class head: expected {duration(2 * seconds)}")
         return {}
     if pretraining is not None:
         learn_unlabelled(Path(out) / "pretraining", progress)
@@ -235,11 +253,32 @@ def celltype_files(
         warm_start(work.model, work.all_sets, seed=settings.seed)
     work.model.own["label"] = label
     summary = fine_tune(Path(out), progress)
-    rows, codes, groups = labelled_rows(work.sets, labels, batches)
-    train, held, _ = hold_out(codes, groups, settings.holdout, settings.seed)
-    figures = compare_held_out(
-        work.model, work.sets.take(rows), np.array(summary["classes"])[codes], train, held, settings.seed
-    )
+    notes = [
+        "All rows are votes of the 15 nearest training items, by cosine distance; the simple method is "
+        "fitted on the training items alone."
+    ]
+    if settings.loss == "head":
+        figures, shown = summary["figures"], {"loss": "head", "seed": settings.seed}
+        notes.append(
+            "The head of these figures never saw the held-out items; that of the checkpoint saw all."
+        )
+    else:
+        rows, codes, groups = labelled_rows(work.sets, labels, batches)
+        train, held, _ = hold_out(codes, groups, settings.holdout, settings.seed)
+        figures, shown = (
+            compare_held_out(
+                work.model,
+                work.sets.take(rows),
+                np.array(summary["classes"])[codes],
+                train,
+                held,
+                settings.seed,
+            ),
+            asdict(settings),
+        )
+        notes.append(
+            "Training stopped at the epoch that did best on these items, which favours the model a little."
+        )
     more = None if work.unlabelled is None else f"{len(work.unlabelled):,} items joined without their labels."
     write_card(
         work.model,
@@ -247,16 +286,11 @@ def celltype_files(
         Card(
             task=f"labels of the column `{label}` ({len(summary['classes'])} of them)",
             data=sources(work.items) + sources(work.others, "unlabelled"),
-            split=f"{len(held):,} of {len(rows):,} labelled items that no step was trained on: "
-            f"{summary['held_out']}",
+            split=f"{summary['cells_held_out']:,} of {summary['cells']:,} labelled items that no step was "
+            f"trained on: {summary['held_out']}",
             figures=figures,
-            settings=asdict(settings) | {"warm_start": warm, "batch": batch},
-            notes=[
-                "Training stopped at the epoch that did best on these items, which favours the model a little.",
-                "All rows are votes of the 15 nearest training items, by cosine distance; the simple method is "
-                "fitted on the training items alone.",
-                *([more] if more else []),
-            ],
+            settings=shown | {"warm_start": warm, "batch": batch},
+            notes=[*notes, *([more] if more else [])],
             command=command,
         ),
     )

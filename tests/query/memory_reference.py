@@ -80,6 +80,8 @@ def make_session(snapshot: MemorySnapshot, vectors_of: Callable[[TokenSets], np.
     return SimpleNamespace(
         snapshot=lambda: snapshot,
         encode=lambda sets, progress=None, name="general": vectors_of(sets),
+        encode_as=lambda names, sets, progress=None: {name: vectors_of(sets) for name in names},
+        is_class_head=lambda name: False,
         vector_of=lambda kind, label: "general",
         say=said.append,
         said=said,

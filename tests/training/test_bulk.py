@@ -31,7 +31,7 @@ def named(model: Model, name: str, columns: Columns, label: str, sets: TokenSets
     """Share of new files whose nearest training file, by the vector `name`, has their label."""
     new, truth = files(seed)
     encoder = Encoder(model, device="cpu")
-    cosines = unit(encoder.encode_as(name, new)) @ unit(encoder.encode_as(name, sets)).T
+    cosines = unit(encoder.encode_as([name], new)[name]) @ unit(encoder.encode_as([name], sets)[name]).T
     found = np.array(columns[label], object)[cosines.argmax(1)]
     return float((found == np.array(truth[label], object)).mean())
 
@@ -61,7 +61,7 @@ def test_saved_heads_give_the_same_vectors(trained: tuple[Model, TokenSets, Colu
     assert again.digest == model.digest
     assert list(again.vectors) == ["general", "cell_type", "assay", "target"]
     for name in again.vectors:
-        one, two = (Encoder(m, device="cpu").encode_as(name, sets) for m in (model, again))
+        one, two = (Encoder(m, device="cpu").encode_as([name], sets)[name] for m in (model, again))
         np.testing.assert_array_equal(one, two)
     again.heads.pop("assay")
     assert again.digest != model.digest
@@ -113,7 +113,8 @@ def test_missing_labels_are_masked_and_a_class_of_one_file_works(tmp_path: Path)
     new, truth = files(1)
     encoder = Encoder(model, device="cpu")
     cosines = (
-        unit(encoder.encode_as("cell_type", new)) @ unit(encoder.encode_as("cell_type", sets)).T
+        unit(encoder.encode_as(["cell_type"], new)["cell_type"])
+        @ unit(encoder.encode_as(["cell_type"], sets)["cell_type"]).T
     )  # [new, old]
     cosines[:, 3] = -1  # no label, no vote
     found = np.array(columns["cell_type"], object)[cosines.argmax(1)]
@@ -175,4 +176,4 @@ def test_what_cannot_be_trained_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="rename the column"):
         train_bulk(fresh(sets), sets, {"general": columns["assay"]}, tmp_path)
     with pytest.raises(InputError, match="no vector 'tissue'"):
-        Encoder(fresh(sets), device="cpu").encode_as("tissue", sets)
+        Encoder(fresh(sets), device="cpu").encode_as(["tissue"], sets)

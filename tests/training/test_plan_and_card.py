@@ -21,7 +21,7 @@ from atacsearch.training.plot import draw_log
 from atacsearch.training.state import RunFolder, read_log
 from atacsearch.training.workflow import celltype_files
 
-SETTINGS = CelltypeSettings(epochs=2, min_steps=4, batch_size=16)
+SETTINGS = CelltypeSettings(loss="proxy", epochs=2, min_steps=4, batch_size=16)
 
 
 @pytest.fixture
@@ -75,14 +75,26 @@ def test_the_card_holds_data_split_figures_and_command(reference: Path, tmp_path
     out = tmp_path / "first"
     ran = CliRunner().invoke(
         cli,
-        ["train", "celltype", str(reference), "--label", "cell_type", "--epochs", "1", "-o", str(out)],
+        [
+            "train",
+            "celltype",
+            str(reference),
+            "--label",
+            "cell_type",
+            "--loss",
+            "proxy",
+            "--epochs",
+            "1",
+            "-o",
+            str(out),
+        ],
         catch_exceptions=False,
     )
     assert ran.exit_code == 0
     card = (out / "README.md").read_text()
     first = load_model(out)
     assert first.digest in card
-    assert f"train celltype --label cell_type --output {out} --epochs 1 {reference}" in card
+    assert f"train celltype --label cell_type --output {out} --epochs 1 --loss proxy {reference}" in card
     assert "| ref.h5ad | training | cells | 60 |" in card
     assert "| this model |" in card
     assert "| TF-IDF + SVD + kNN |" in card

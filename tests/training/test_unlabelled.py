@@ -16,7 +16,7 @@ from atacsearch.training.pretrain import PretrainSettings
 from atacsearch.training.state import read_log
 from atacsearch.training.workflow import celltype_files, prepare
 
-SETTINGS = CelltypeSettings(epochs=1, min_steps=2, batch_size=16)
+SETTINGS = CelltypeSettings(loss="proxy", epochs=1, min_steps=2, batch_size=16)
 
 
 def write_cells(path: Path, first_region: int, n_regions: int, seed: int, label: str = "cell_type") -> Path:

@@ -1,0 +1,83 @@
+"""Class head: a further vector of a cell, made to transfer one label.
+
+The vector holds the square root of the probability of each class of the label, so its length is 1 and the cosine
+of two vectors is the Bhattacharyya coefficient of their class distributions. Probabilities come from two linear
+views of the cell whose scores are added, after the wide and deep model of Cheng et al. 2016 (arXiv:1606.07792):
+
+- wide: the open regions themselves, as a TF-IDF row, which remembers what single regions say;
+- deep: the encoder's vector at unit length, which generalises over regions that are open together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..genome.tokensets import TokenSets
+from ..genome.weighting import tfidf
+from .labelheads import unit
+
+Floats = npt.NDArray[np.floating[Any]]
+BLOCK = 4_096  # sets whose TF-IDF rows are held at once
+
+
+@dataclass(frozen=True)
+class ClassHead:
+    """Class probabilities of one label, as vectors.
+
+    Attributes:
+        classes: K names, in the order of the vector's components.
+        idf: [V] float32 weight of each region in the rows of the wide view.
+        wide: [V, K] float16 scores of regions.
+        deep: [d, K] float32 scores of the encoder's components.
+        offset: [K] float32.
+    """
+
+    classes: tuple[str, ...]
+    idf: npt.NDArray[np.float32]
+    wide: npt.NDArray[np.float16]
+    deep: npt.NDArray[np.float32]
+    offset: npt.NDArray[np.float32]
+
+    kind: ClassVar[str] = "cells"  # the collection whose items get this vector
+
+    @property
+    def dim(self) -> int:
+        """Width K of the vectors."""
+        return len(self.classes)
+
+    def scores(self, sets: TokenSets, general: Floats) -> npt.NDArray[np.float32]:
+        """[n, K] float32 sum of both views' scores."""
+        wide = self.wide.astype(np.float32)
+        out = unit(general) @ self.deep + self.offset
+        for first in range(0, len(sets), BLOCK):
+            rows = np.arange(first, min(first + BLOCK, len(sets)))
+            out[rows] += tfidf(sets.take(rows), self.idf) @ wide
+        return out.astype(np.float32)
+
+    def vectors(self, sets: TokenSets, general: Floats) -> npt.NDArray[np.float32]:
+        """Square roots of class probabilities.
+
+        Args:
+            sets: [n] token sets.
+            general: [n, d] the encoder's vectors of the same sets.
+
+        Returns:
+            [n, K] float32 of length 1; zeros for a set without regions.
+        """
+        scores = self.scores(sets, general)
+        roots = np.exp(0.5 * (scores - scores.max(1, keepdims=True)))
+        out = unit(roots)
+        out[~np.asarray(general).any(1)] = 0.0
+        return out.astype(np.float32)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """What is to be stored as arrays; `facts` has the rest."""
+        return {"idf": self.idf, "wide": self.wide, "deep": self.deep, "offset": self.offset}
+
+    def facts(self) -> dict[str, Any]:
+        """What is to be stored as JSON."""
+        return {"classes": list(self.classes)}

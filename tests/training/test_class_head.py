@@ -1,0 +1,110 @@
+"""Class heads: what they learn, what they keep on disk, and how they transfer labels through an index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_training import V, cells, fresh
+
+from atacsearch.encode.encoder import Encoder
+from atacsearch.errors import InputError
+from atacsearch.genome.tokensets import TokenSets
+from atacsearch.genome.weighting import inverse_document_frequency, tfidf
+from atacsearch.model.checkpoint import Model, load_model
+from atacsearch.model.classhead import ClassHead
+from atacsearch.training.classfit import drawn, fit_class_head
+from atacsearch.training.classtraining import train_class_head
+from atacsearch.training.warmstart import warm_start
+
+
+def trained(folder: Path, n: int = 90, **more: object) -> tuple[Model, dict[str, object]]:
+    sets, labels = cells(n)
+    model = fresh()
+    warm_start(model, sets, rank=8)
+    return model, train_class_head(model, "cell_type", sets, labels, folder, **more)  # type: ignore[arg-type]
+
+
+def test_it_names_new_cells_and_is_kept_on_disk(tmp_path: Path) -> None:
+    model, summary = trained(tmp_path)
+    new, truth = cells(60, seed=3)
+    vectors = Encoder(model, device="cpu").encode_as(["general", "cell_type"], new)
+    assert vectors["general"].shape == (60, model.dim)
+    assert np.allclose(np.linalg.norm(vectors["cell_type"], axis=1), 1.0, atol=1e-5)
+    head = model.heads["cell_type"]
+    assert isinstance(head, ClassHead)
+    calls = [head.classes[i] for i in vectors["cell_type"].argmax(1)]
+    assert np.mean([a == b for a, b in zip(calls, truth, strict=True)]) > 0.9
+    again = load_model(tmp_path)
+    assert again.digest == model.digest
+    assert again.vectors == {"general": model.dim, "cell_type": 3}
+    same = Encoder(again, device="cpu").encode_as(["cell_type"], new)["cell_type"]
+    assert np.allclose(same, vectors["cell_type"], atol=1e-6)
+    assert summary["cells_held_out"] == 9
+    assert set(summary["figures"]) == {"this model", "TF-IDF + SVD + kNN"}  # type: ignore[arg-type]
+
+
+def test_scores_are_the_sum_of_two_linear_views(tmp_path: Path) -> None:
+    model, _ = trained(tmp_path)
+    sets, _ = cells(12, seed=4)
+    head = model.heads["cell_type"]
+    assert isinstance(head, ClassHead)
+    general = Encoder(model, device="cpu").encode(sets)
+    rows = tfidf(sets, head.idf).toarray()
+    expected = [
+        row @ head.wide.astype(np.float64) + g / np.linalg.norm(g) @ head.deep + head.offset
+        for row, g in zip(rows, general, strict=True)
+    ]
+    assert np.allclose(head.scores(sets, general), expected, atol=1e-4)
+    p = np.exp(expected) / np.exp(expected).sum(1, keepdims=True)
+    assert np.allclose(head.vectors(sets, general) ** 2, p, atol=1e-4)
+
+
+def test_empty_sets_get_zeros_and_rows_do_not_depend_on_others(tmp_path: Path) -> None:
+    model, _ = trained(tmp_path)
+    sets, _ = cells(5, seed=5)
+    mixed = TokenSets.concat([sets, TokenSets.from_lists([[]])])
+    encoder = Encoder(model, device="cpu")
+    vectors = encoder.encode_as(["cell_type"], mixed)["cell_type"]
+    assert not vectors[-1].any()
+    assert np.allclose(vectors[:-1], encoder.encode_as(["cell_type"], sets)["cell_type"], atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_two_classes_are_fitted_as_more_are(classes: int) -> None:
+    sets, labels = cells(60)
+    keep = np.array([i for i, label in enumerate(labels) if label in [f"type {c}" for c in range(classes)]])
+    names = np.array(labels)[keep]
+    general = np.random.default_rng(0).normal(size=(len(keep), 4))
+    head = fit_class_head(sets.take(keep), general, names, n_regions=V)
+    assert head.dim == classes
+    assert np.mean(np.array(head.classes)[head.vectors(sets.take(keep), general).argmax(1)] == names) > 0.9
+
+
+def test_unlabelled_cells_count_in_the_weights_of_regions(tmp_path: Path) -> None:
+    more, _ = cells(40, seed=9)
+    model, _ = trained(tmp_path, unlabelled=more)
+    sets, _ = cells(90)
+    head = model.heads["cell_type"]
+    assert isinstance(head, ClassHead)
+    assert np.array_equal(head.idf, inverse_document_frequency(TokenSets.concat([sets, more]), V))
+
+
+def test_a_whole_batch_is_held_out_where_there_are_three(tmp_path: Path) -> None:
+    _, summary = trained(tmp_path, batches=[f"donor {i % 4}" for i in range(90)])
+    assert "the whole group" in str(summary["held_out"])
+
+
+def test_one_label_is_too_few(tmp_path: Path) -> None:
+    sets, _ = cells(10)
+    with pytest.raises(InputError, match="at least 2 labels"):
+        train_class_head(fresh(), "cell_type", sets, ["a"] * 10, tmp_path)
+
+
+def test_rare_classes_stay_whole_where_cells_are_drawn() -> None:
+    labels = np.array(["a"] * 500 + ["b"] * 30 + ["c"] * 7)
+    rows = drawn(labels, 100, seed=0)
+    names, counts = np.unique(labels[rows], return_counts=True)
+    assert dict(zip(names, counts, strict=True)) == {"a": 63, "b": 30, "c": 7}
+    assert np.array_equal(rows, drawn(labels, 100, seed=0))
