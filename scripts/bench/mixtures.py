@@ -197,7 +197,7 @@ def open_mixtures(
 def _make_model(made: Mixtures, universe: Any, trained: bool) -> None:
     from atacsearch.model.checkpoint import new_model
     from atacsearch.model.config import SPECIAL_TOKENS, AtacformerConfig
-    from atacsearch.training.celltype import train_celltype
+    from atacsearch.training.celltype import CelltypeSettings, train_celltype
     from atacsearch.training.warmstart import warm_start
 
     config = AtacformerConfig(
@@ -212,6 +212,7 @@ def _make_model(made: Mixtures, universe: Any, trained: bool) -> None:
     warm_start(model, made.sets)
     made.folder.mkdir(parents=True, exist_ok=True)
     if trained:
-        train_celltype(model, made.sets, list(made.types), made.model_dir)
+        settings = CelltypeSettings(loss="proxy")
+        train_celltype(model, made.sets, list(made.types), made.model_dir, settings)
     else:
         model.save(made.model_dir)
