@@ -47,9 +47,9 @@ class BulkSettings:
     """Settings of the label heads; the defaults are one recipe for all collections.
 
     Attributes:
-        powers: coverage powers of the plain heads that are tried.
+        powers: coverage powers of the plain heads that are tried, the preferred one first.
         residual: try the residual head for labels that others cross.
-        shrinks: amounts of shrinkage that are tried; see `fit_space`.
+        shrinks: amounts of shrinkage that are tried, the preferred one first; see `fit_space`.
         rank: width of a label's vectors at the most.
         weight: of what crosses a label against the rest; see `fit_space`.
         prior: weight of a coarser kind, in files; see `labelheads.Kinds`.
@@ -60,7 +60,7 @@ class BulkSettings:
 
     powers: tuple[float, ...] = (0.0, 1.0, 2.0)
     residual: bool = True
-    shrinks: tuple[float, ...] = (1.0, 3.0)
+    shrinks: tuple[float, ...] = (3.0, 1.0)
     rank: int = 192
     weight: float = 10.0
     prior: float = 0.3
@@ -132,7 +132,7 @@ def train_bulk(
     fold, how = folds_of(table, own_groups, settings.folds, settings.seed)
     data = {"task": "bulk", "labels": {k: list(v) for k, v in table.columns.items()}, **asdict(settings)}
     run = RunFolder(out, fingerprint(data | {"folds": fold.tolist()}, sets), restart=restart)
-    scores: dict[str, dict[str, float]] = run.state["scores"] if run.state is not None else {}
+    scores: dict[str, dict[str, tuple[float, float]]] = run.state["scores"] if run.state is not None else {}
     if run.state is None:
         run.log(event="start", files=len(sets), labels=list(columns), held_out=how)
     trial = _Trial(sets, table, own_groups, fold, model.config.n_regions, settings)
@@ -140,17 +140,17 @@ def train_bulk(
     chosen: dict[str, Any] = {}
     for number, label in enumerate(columns):
         if label not in scores:
-            scores[label] = {c.name: round(s, 5) for c, s in trial.scores(label)}
-            run.log(event="label", epoch=number, label=label, **scores[label])
+            scores[label] = {c.name: (round(s, 5), round(e, 5)) for c, (s, e) in trial.scores(label).items()}
+            run.log(event="label", epoch=number, label=label, **{k: v[0] for k, v in scores[label].items()})
             run.save(scores=scores)
-        best = max(trial.choices(label), key=lambda c: scores[label][c.name])  # the first of equals
+        best = pick({c: scores[label][c.name] for c in trial.choices(label)})
         heads[label] = fit_choice(sets, table, label, best, model.config.n_regions, settings)
         chosen[label] = {
             "classes": len(table.codes([label])[1]),
             "files": sum(v is not None for v in table.columns[label]),
             "crossed_by": table.crossing(label),
             "head": best.name,
-            "held_out_accuracy": scores[label][best.name],
+            "held_out_accuracy": scores[label][best.name][0],
         }
         if progress is not None:
             progress(
@@ -163,6 +163,16 @@ def train_bulk(
     run.log(event="done", **summary)
     run.finish()
     return summary
+
+
+def pick(scores: dict[Choice, tuple[float, float]]) -> Choice:
+    """The first choice whose score is within one standard error of the best one.
+
+    Scores of a hundred files cannot tell neighbouring settings apart; the rule of one standard error (Breiman et
+    al., Classification and Regression Trees, 1984) then takes the simplest, which is listed first.
+    """
+    best, error = max(scores.values())
+    return next(choice for choice, (score, _) in scores.items() if score >= best - error)
 
 
 def fit_choice(
@@ -232,8 +242,8 @@ class _Trial:
             powers.append(None)
         return [Choice(power, shrink) for power in powers for shrink in self.settings.shrinks]
 
-    def scores(self, label: str) -> list[tuple[Choice, float]]:
-        """Mean score of every choice over the folds; 0 where nothing could be held out."""
+    def scores(self, label: str) -> dict[Choice, tuple[float, float]]:
+        """Mean score of every choice over the folds, and its standard error; 0 where nothing could be held out."""
         choices = self.choices(label)
         hits = {c: np.zeros((3, 2)) for c in choices}
         for fold in np.unique(self.fold):
@@ -255,13 +265,7 @@ class _Trial:
                 offset = space.offset(gram[np.ix_(train, train)])
                 asked = space.project(gram[np.ix_(held, train)]) - offset
                 hits[choice] += self._hits(label, unit(asked) @ unit(space.vectors).T, train, held)
-        out = []
-        for choice, found in hits.items():
-            answered = found[:, 1] > 0
-            out.append(
-                (choice, float((found[answered, 0] / found[answered, 1]).mean()) if answered.any() else 0.0)
-            )
-        return out
+        return {choice: _score(found) for choice, found in hits.items()}
 
     def _hits(self, label: str, cosines: Matrix, train: Codes, held: Codes) -> Matrix:
         """[3, 2] right and answerable held-out files: by all, by files of another crossing label, of another group."""
@@ -309,3 +313,15 @@ class _Trial:
             features = ResidualFeatures(kinds, self.sets, leaf, self.fold != fold, fit.eps)
             self.residuals[key] = gram_of(features)[0]
         return self.residuals[key]
+
+
+def _score(hits: Matrix) -> tuple[float, float]:
+    """Mean of the shares of right answers, of those kinds that had any, and its standard error.
+
+    The kinds ask the same files, so their errors are taken to go together.
+    """
+    right, asked = hits[hits[:, 1] > 0].T
+    if not len(asked):
+        return 0.0, 0.0
+    share = right / asked
+    return float(share.mean()), float(np.sqrt(share * (1.0 - share) / asked).mean())
