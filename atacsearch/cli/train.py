@@ -210,8 +210,8 @@ def celltype(
     """Train a model that tells cells of one label from those of others.
 
     Without --universe or --model everything is made from the input: a universe from its peaks, and a token
-    table from the spectrum of its cells, those of --unlabelled inputs included. Cells without a label are left
-    out. By default the encoder stays as it is and a class head is fitted on it: cells that are indexed with this
+    table from a truncated SVD of its cells, those of --unlabelled inputs included. Cells without a label are
+    left out. By default the encoder stays as it is and a class head is fitted on it: cells that are indexed with this
     model get a second vector, named after the label, by which `annotate` transfers that label. A part of the
     cells is held out for the figures of the model card (and to tell when to stop, where the encoder is trained):
     a whole batch where --batch has three or more, else a tenth of every label.

@@ -1,8 +1,8 @@
 """Class head: a further vector of a cell, made to transfer one label.
 
-The vector holds the square root of the probability of each class of the label, so its length is 1 and the cosine
-of two vectors is the Bhattacharyya coefficient of their class distributions. Probabilities come from two linear
-views of the cell whose scores are added, after the wide and deep model of Cheng et al. 2016 (arXiv:1606.07792):
+The vector holds the probability of each class of the label, so that cells lie near each other where the same
+classes are likely. Probabilities come from two linear views of the cell whose scores are added, after the wide
+and deep model of Cheng et al. 2016 (arXiv:1606.07792):
 
 - wide: the open regions themselves, as a TF-IDF row, which remembers what single regions say;
 - deep: the encoder's vector at unit length, which generalises over regions that are open together.
@@ -59,18 +59,18 @@ class ClassHead:
         return out.astype(np.float32)
 
     def vectors(self, sets: TokenSets, general: Floats) -> npt.NDArray[np.float32]:
-        """Square roots of class probabilities.
+        """Class probabilities.
 
         Args:
             sets: [n] token sets.
             general: [n, d] the encoder's vectors of the same sets.
 
         Returns:
-            [n, K] float32 of length 1; zeros for a set without regions.
+            [n, K] float32, rows adding up to 1; zeros for a set without regions.
         """
         scores = self.scores(sets, general)
-        roots = np.exp(0.5 * (scores - scores.max(1, keepdims=True)))
-        out = unit(roots)
+        odds = np.exp(scores - scores.max(1, keepdims=True))
+        out = odds / odds.sum(1, keepdims=True)
         out[~np.asarray(general).any(1)] = 0.0
         return out.astype(np.float32)
 

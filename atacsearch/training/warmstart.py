@@ -1,8 +1,8 @@
-"""Warm start: a token table and pooling weights from the spectral embedding of the training sets.
+"""Warm start: a token table and pooling weights from a truncated SVD of the TF-IDF matrix of the training sets.
 
-With these weights and residual branches at zero, the untrained network *is* the spectral embedding of
-SnapATAC2 (Zhang et al. 2024, doi:10.1038/s41592-023-02139-9) at unit length, extended to sets that were not
-there when it was fitted, so training starts from a strong embedding instead of from noise.
+With these weights and residual branches at zero, the untrained network *is* latent semantic indexing, the method
+of Cusanovich et al. 2018 (doi:10.1016/j.cell.2018.06.052), at unit length and extended to sets that were not there
+when it was fitted, so training starts from a strong embedding instead of from noise.
 """
 
 from __future__ import annotations
@@ -18,19 +18,18 @@ from ..genome.weighting import inverse_document_frequency, tfidf
 from ..model.atacformer import LAYER_NORM_EPS, EncoderLayer
 from ..model.checkpoint import Model
 
-RANK = 50  # components of the spectral embedding
+RANK = 50  # components of the embedding
 ROUNDS = 10  # power iterations of the randomised SVD; five leave errors of some hundredths in the cosines
 
 
-def spectral_table(
+def svd_table(
     sets: TokenSets, n_regions: int, *, rank: int = RANK, seed: int = 0
 ) -> tuple[npt.NDArray[np.float32], float]:
-    """Row of each region such that the sum of its regions' rows is a set's spectral embedding, up to length.
+    """Row of each region such that the sum of its regions' rows is a set's embedding, up to length.
 
-    Cosines of TF-IDF rows X are the edges of a graph of the sets; its normalised Laplacian's eigenvectors are
-    the left singular vectors of D^-1/2 X, D being the degrees, so the matrix of edges is never made. The right
-    ones map tokens to the same space. Components are divided by the square roots of their singular values:
-    between whitened ones, which find cell types across donors, and plain ones, which hold more within them.
+    Components are divided by the square roots of their singular values: between whitened ones, which find cell
+    types across donors, and plain ones, which hold more within them (see docs/decisions.md, also for the
+    spectral embedding, which weights sets by their degrees and did less well).
 
     Args:
         sets: at least three token sets.
@@ -42,22 +41,19 @@ def spectral_table(
         [V, rank] float32 and the share of variance that the components explain. Regions that no set holds have
         rows of zeros; the rank is smaller where sets or regions are few.
     """
-    from scipy.sparse import diags
     from sklearn.decomposition import TruncatedSVD
 
     idf = inverse_document_frequency(sets, n_regions)
     matrix = tfidf(sets, idf)
-    degree = matrix @ np.asarray(matrix.sum(0)).ravel() - 1.0  # without the edge to itself
-    degree = np.maximum(degree, 1e-3 * max(float(degree.mean()), 1e-6))  # a set that shares nothing
     rank = max(1, min(rank, min(matrix.shape) - 2))
-    svd = TruncatedSVD(rank + 1, n_iter=ROUNDS, random_state=seed).fit(diags(1.0 / np.sqrt(degree)) @ matrix)
+    svd = TruncatedSVD(rank + 1, n_iter=ROUNDS, random_state=seed).fit(matrix)
     scale = np.sqrt(np.maximum(svd.singular_values_[1:], 1e-6 * svd.singular_values_[0]))
     rows = svd.components_[1:].T / scale * idf[:, None]
     return rows.astype(np.float32), float(svd.explained_variance_ratio_[1:].sum())
 
 
 def warm_start(model: Model, sets: TokenSets, *, rank: int = RANK, seed: int = 0) -> dict[str, Any]:
-    """Set the model's token table, pooling weights and residual branches from the spectrum of `sets`, in place.
+    """Set the model's token table, pooling weights and residual branches from the SVD of `sets`, in place.
 
     Args:
         model: a fresh model over the universe of `sets`.
@@ -76,7 +72,7 @@ def warm_start(model: Model, sets: TokenSets, *, rank: int = RANK, seed: int = 0
     from scipy.linalg import helmert
 
     n_regions, d = model.config.n_regions, model.config.hidden_size
-    rows, explained = spectral_table(sets, n_regions, rank=min(rank, d - 1), seed=seed)
+    rows, explained = svd_table(sets, n_regions, rank=min(rank, d - 1), seed=seed)
     rank = rows.shape[1]
     seen = rows.any(1)
     scale = float(np.sqrt(np.mean(rows[seen] ** 2))) or 1.0
@@ -105,7 +101,7 @@ def warm_start(model: Model, sets: TokenSets, *, rank: int = RANK, seed: int = 0
         pool_weights[:n_regions] = 1e-3
         pool_weights[known] = (lengths / lengths.mean()).clamp_min(1e-3)
     model.pool_weights = pool_weights
-    model.own["pooling"] = "weighted mean; weights = length of each region's row of the spectral table"
+    model.own["pooling"] = "weighted mean; weights = length of each region's row of the SVD"
     return {
         "rank": rank,
         "explained_variance": round(explained, 4),
