@@ -60,7 +60,7 @@ class BulkSettings:
 
     powers: tuple[float, ...] = (0.0, 1.0, 2.0)
     residual: bool = True
-    shrinks: tuple[float, ...] = (3.0, 1.0)
+    shrinks: tuple[float, ...] = (1.0,)
     rank: int = 192
     weight: float = 10.0
     prior: float = 0.3
