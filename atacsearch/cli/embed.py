@@ -28,7 +28,7 @@ from .options import OutputFile, debug_option, device_option, model_option, read
     default="general",
     show_default=True,
     metavar="NAME",
-    help="Which vector of an item: general, or a label of a model of train bulk, such as cell_type.",
+    help="Which vector of an item: general, or a label that the model was trained for, such as cell_type.",
 )
 @click.option(
     "-o",

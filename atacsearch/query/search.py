@@ -75,7 +75,7 @@ def search(
         contexts: for a region or gene in the collection `regions`, the contexts in which it asks; empty for
             all.
         columns: label columns to show; None for all.
-        vector: name of the vectors that are compared: `general`, or a label of a model of `train bulk`.
+        vector: name of the vectors that are compared: `general`, or a label that the model was trained for.
         options: how a file is read.
         progress: called with the number of items encoded.
 
@@ -97,8 +97,9 @@ def search(
         _check_columns(snapshot, collection, columns)
     if vector != VECTOR and not snapshot.points(collection, vector):
         raise InputError(
-            f"the {kind} of this index have no vector {vector!r}; it is there for BED files that were added to an "
-            "index made with a model of `atacsearch train bulk` that has this label"
+            f"the {kind} of this index have no vector {vector!r}; it is there for cells and BED files that were "
+            "added to an index made with a model that `atacsearch train celltype` or `train bulk` trained for this "
+            "label"
         )
     asked = _resolve(session, snapshot, collection, str(query), vector, items, contexts, options, progress)
     return _answers(session, snapshot, collection, asked, k, where, columns, vector)

@@ -20,7 +20,10 @@ from ..model.labelheads import unit
 
 WIDE = (0.3, 1.0, 10.0)  # inverse strengths of regularisation (scikit-learn's C) whose fits are averaged
 DEEP = (1.0,)
-WIDE_SHARE = 2.0  # the wide view counts twice
+# The wide view counts twice, but once where unlabelled sets joined the SVD: an encoder that has seen the query's
+# kind of cells is the better witness.
+WIDE_SHARE, WIDE_SHARE_JOINED = 2.0, 1.0
+SHARPNESS = 2.0  # times all scores: neighbours in sharper probabilities vote more nearly as the scores would
 MOST_CELLS = 50_000  # cells of a fit; of more, a part is drawn with equal chances
 ITERATIONS = 200
 
@@ -34,6 +37,7 @@ def fit_class_head(
     *,
     idf: npt.NDArray[np.float32] | None = None,
     n_regions: int,
+    joined: bool = False,
     seed: int = 0,
 ) -> ClassHead:
     """Fit the head of one label.
@@ -44,6 +48,7 @@ def fit_class_head(
         labels: [n] class of each; at least two classes.
         idf: [V] weights of regions, also from unlabelled sets; from `sets` where None.
         n_regions: size V of the universe.
+        joined: whether unlabelled sets joined the training of the encoder.
         seed: of the draw where there are more than `MOST_CELLS`.
 
     Returns:
@@ -56,12 +61,13 @@ def fit_class_head(
     classes = np.unique(labels)
     wide, wide_offset = _view(tfidf(sets, idf), labels, WIDE)
     deep, deep_offset = _view(unit(general), labels, DEEP)
+    share = WIDE_SHARE_JOINED if joined else WIDE_SHARE
     return ClassHead(
         tuple(str(c) for c in classes),
         idf,
-        (WIDE_SHARE * wide).astype(np.float16),
-        deep.astype(np.float32),
-        (WIDE_SHARE * wide_offset + deep_offset).astype(np.float32),
+        (SHARPNESS * share * wide).astype(np.float16),
+        (SHARPNESS * deep).astype(np.float32),
+        (SHARPNESS * (share * wide_offset + deep_offset)).astype(np.float32),
     )
 
 

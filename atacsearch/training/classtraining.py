@@ -90,7 +90,10 @@ def train_class_head(
     voters = train
     if len(train) > REFERENCE:
         voters = np.sort(np.random.default_rng(seed).choice(train, REFERENCE, replace=False))
-    trial = fit_class_head(cells.take(train), general[train], names[train], idf=idf, n_regions=n_regions)
+    joined = unlabelled is not None
+    trial = fit_class_head(
+        cells.take(train), general[train], names[train], idf=idf, n_regions=n_regions, joined=joined
+    )
     ours = [trial.vectors(cells.take(r), general[r]) for r in (voters, held)]
     theirs = svd_vectors(cells.take(voters), cells.take(held), n_regions, seed=seed)
     figures = {
@@ -99,7 +102,7 @@ def train_class_head(
     }
     done(0, 2, "class head")
     run.log(event="held out", **{f"held_out_{k}": v for k, v in figures[OURS].items()})
-    model.heads[label] = fit_class_head(cells, general, names, idf=idf, n_regions=n_regions)
+    model.heads[label] = fit_class_head(cells, general, names, idf=idf, n_regions=n_regions, joined=joined)
     done(1, 2, "class head")
     summary = {
         "cells": len(cells),
