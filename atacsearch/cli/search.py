@@ -40,7 +40,7 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
         default="general",
         show_default=True,
         metavar="NAME",
-        help="Vectors to compare: of a model of train bulk also its labels, such as cell_type (BED files only).",
+        help="Vectors to compare: general, or a label that the model was trained for, such as cell_type.",
     ),
     model_option(required=False, help="Encode with this model; refused unless it is the index's own."),
     device_option,
