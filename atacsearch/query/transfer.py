@@ -7,7 +7,6 @@ farther from the reference than 99 % of the reference's own items lie from each 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -75,7 +74,7 @@ def annotate(
         progress: called with the number of items encoded.
 
     A label is transferred by its own vector where the model has a head for it and the collection was indexed with
-    it (`train bulk`), else by the general one.
+    it (`train celltype`, `train bulk`), else by the general one.
 
     Returns:
         A `pyarrow.Table` with `item, label, confidence, margin, nearest_distance, status`, one row per item
@@ -150,8 +149,8 @@ def _call_all(
     """One call and status for each item.
 
     In the vector of a class head items are near each other where their classes are alike, however unlike they
-    are else, so there neighbours vote equally, against the size of their class, and the distance by which an
-    item is unknown is that of the general vector.
+    are else, so there neighbours vote equally, and the distance by which an item is unknown is that of the
+    general vector.
     """
     filled = np.flatnonzero(np.concatenate([x.sets.lengths for x in items]) > 0)
     own = _OwnItems(snapshot, reference.kind, items)
@@ -163,10 +162,9 @@ def _call_all(
         lambda q, ids, d: own.among(int(filled[q]), ids, d),
     )
     by_class = session.is_class_head(reference.vector)
-    sizes = Counter(reference.values.values()) if by_class else None
     calls = [NO_CALL] * len(own.names)
     for row, (ids, distance) in zip(filled, voters, strict=True):
-        calls[row] = vote([reference.values[i] for i in ids], distance, sizes)
+        calls[row] = vote([reference.values[i] for i in ids], distance, equal=by_class)
     if by_class:
         in_general = replace(reference, vector=VECTOR)
         nearest = voters_of(

@@ -7,7 +7,7 @@ distance to the item's own k-th neighbour, so no scale has to be chosen; scATAnn
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,17 +53,13 @@ def weights(distance: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return np.exp(-((2 * d / d[-1]) ** 2))
 
 
-def vote(
-    labels: Sequence[str], distance: npt.NDArray[np.floating], sizes: Mapping[str, int] | None = None
-) -> Call:
+def vote(labels: Sequence[str], distance: npt.NDArray[np.floating], *, equal: bool = False) -> Call:
     """Let neighbours vote. A tie goes to the label whose nearest voter is nearer, then by name.
 
     Args:
         labels: [k] label of each neighbour, nearest first; none of them null.
         distance: [k] cosine distances, rising.
-        sizes: items of each label in the reference. Where it is given all neighbours have the same weight,
-            divided by the square root of their label's size: between votes that follow the reference's
-            composition and votes that know nothing of it, since another sample has another composition.
+        equal: give all neighbours the same weight.
 
     Example:
         >>> vote(["B", "NK", "B"], np.array([0.1, 0.1, 0.1])).label
@@ -73,7 +69,7 @@ def vote(
         return NO_CALL
     votes: dict[str, float] = {}
     first: dict[str, float] = {}
-    cast = weights(distance) if sizes is None else np.array([sizes[label] ** -0.5 for label in labels])
+    cast = np.ones(len(labels)) if equal else weights(distance)
     for label, weight, d in zip(labels, cast, distance, strict=True):
         votes[label] = votes.get(label, 0.0) + float(weight)
         first.setdefault(label, float(d))
