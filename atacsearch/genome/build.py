@@ -65,7 +65,8 @@ def build_universe(
         max_regions: keep this many, by coverage.
         min_width: narrower regions are widened to this many bp; default 200.
         max_width: wider ones are split to at most this many bp; default 1,000. The peaks of a matrix that is
-            the only source are left as they are unless a width is given.
+            the only source, or of several that all have the same ones, are left as they are unless a width
+            is given.
         cutoff: least number of sources that cover a region; default 1 up to 9 sources, 2 from 10 on.
 
     Returns:
@@ -77,6 +78,7 @@ def build_universe(
     """
     if max_regions < 1:
         raise InputError(f"max_regions is {max_regions}; expected at least 1")
+    sources = _as_one(sources)
     exact = min_width is None and max_width is None and len(sources) == 1 and isinstance(sources[0], tuple)
     low = MIN_WIDTH if min_width is None else min_width
     high = max(MAX_WIDTH, low) if max_width is None else max_width
@@ -115,6 +117,20 @@ def build_universe(
 
 
 # -- sources to weighted peaks
+
+
+def _as_one(sources: Sequence[Source]) -> Sequence[Source]:
+    """Matrices that all have the same peaks, such as a reference and its query, are one with all the cells."""
+    tables = [source for source in sources if isinstance(source, tuple)]
+    if len(tables) < 2 or len(tables) < len(sources):
+        return sources
+    first = tables[0][0]
+    for peaks, _ in tables[1:]:
+        if peaks.chroms != first.chroms or not all(
+            np.array_equal(getattr(peaks, name), getattr(first, name)) for name in ("chrom", "start", "end")
+        ):
+            return sources
+    return [(first, np.stack([np.asarray(coverage, np.float64) for _, coverage in tables]).sum(0))]
 
 
 def _peaks_of(source: Source) -> tuple[Intervals, Floats]:

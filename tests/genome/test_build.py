@@ -91,6 +91,18 @@ def test_the_peaks_of_a_single_matrix_are_kept_as_they_are_by_coverage():
         build_universe([(peaks, [1, 2])])
 
 
+def test_matrices_with_the_same_peaks_are_one():
+    peaks = make([("chr1", 0, 2500), ("chr1", 2500, 2550), ("chr2", 5, 60)])
+    coverage = np.array([5, 3, 1])
+    alone = build_universe([(peaks, coverage)])
+    assert regions(build_universe([(peaks, coverage), (peaks, coverage)])) == regions(alone)
+    assert regions(build_universe([(peaks, coverage), (peaks, coverage[::-1])], max_regions=1)) == [
+        ("chr1", 0, 2500)
+    ]
+    other = make([("chr1", 0, 2500), ("chr1", 2500, 2550), ("chr2", 5, 61)])
+    assert regions(build_universe([(peaks, coverage), (other, coverage)])) != regions(alone)
+
+
 def test_fragments_make_peaks_where_they_pile_up():
     rng = np.random.default_rng(0)
     background = rng.integers(0, 1_000_000, 2_000)
