@@ -6,16 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_training import V, cells, fresh
+import torch
+from test_training import V, cells, fresh, universe
 
 from atacsearch.encode.encoder import Encoder
 from atacsearch.errors import InputError
 from atacsearch.genome.tokensets import TokenSets
 from atacsearch.genome.weighting import inverse_document_frequency, tfidf
-from atacsearch.model.checkpoint import Model, load_model
+from atacsearch.model.checkpoint import Model, load_model, new_model
 from atacsearch.model.classhead import ClassHead
+from atacsearch.model.config import sized_config
 from atacsearch.training.classfit import drawn, fit_class_head
 from atacsearch.training.classtraining import train_class_head
+from atacsearch.training.vectors import embed_sets
 from atacsearch.training.warmstart import warm_start
 
 
@@ -108,3 +111,15 @@ def test_rare_classes_stay_whole_where_cells_are_drawn() -> None:
     names, counts = np.unique(labels[rows], return_counts=True)
     assert dict(zip(names, counts, strict=True)) == {"a": 63, "b": 30, "c": 7}
     assert np.array_equal(rows, drawn(labels, 100, seed=0))
+
+
+def test_long_cells_are_embedded_in_training_as_the_encoder_embeds_them() -> None:
+    rng = np.random.default_rng(0)
+    sets = TokenSets.from_lists([rng.choice(V, n, replace=False).tolist() for n in (3, 40, 0, 100, 17)])
+    model = new_model(
+        sized_config("tiny", V, hidden_size=16, intermediate_size=32, max_position_embeddings=16), universe()
+    )
+    for weights in (None, torch.rand(V + 7)):
+        model.pool_weights = weights
+        expected = Encoder(model, device="cpu").encode(sets)
+        assert np.allclose(embed_sets(model, sets), expected, atol=1e-5)
