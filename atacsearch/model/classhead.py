@@ -1,4 +1,4 @@
-"""Class head: a further vector of a cell, made to transfer one label.
+"""Class head: a further vector of a cell or BED file, made to transfer one label.
 
 The vector holds the probability of each class of the label, so that cells lie near each other where the same
 classes are likely. Probabilities come from two linear views of the cell whose scores are added, after the wide
@@ -11,7 +11,7 @@ and deep model of Cheng et al. 2016 (arXiv:1606.07792):
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ class ClassHead:
         wide: [V, K] float16 scores of regions.
         deep: [d, K] float32 scores of the encoder's components.
         offset: [K] float32.
+        kind: the collection whose items get this vector, that of the items it was fitted on.
     """
 
     classes: tuple[str, ...]
@@ -41,8 +42,7 @@ class ClassHead:
     wide: npt.NDArray[np.float16]
     deep: npt.NDArray[np.float32]
     offset: npt.NDArray[np.float32]
-
-    kind: ClassVar[str] = "cells"  # the collection whose items get this vector
+    kind: str = "cells"
 
     @property
     def dim(self) -> int:
@@ -80,4 +80,4 @@ class ClassHead:
 
     def facts(self) -> dict[str, Any]:
         """What is to be stored as JSON."""
-        return {"classes": list(self.classes)}
+        return {"classes": list(self.classes), "kind": self.kind}

@@ -54,7 +54,12 @@ def load_heads(path: Path) -> dict[str, Head]:
             continue
         if "classes" in own:
             heads[label] = ClassHead(
-                tuple(own["classes"]), found["idf"], found["wide"], found["deep"], found["offset"]
+                tuple(own["classes"]),
+                found["idf"],
+                found["wide"],
+                found["deep"],
+                found["offset"],
+                own["kind"],
             )
             continue
         kinds = Kinds(found["counts"], found["totals"], found["parent"], own["prior"], own["mean_size"])

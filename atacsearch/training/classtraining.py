@@ -7,6 +7,7 @@ by which that label is transferred. It is fitted twice: without the held-out cel
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def train_class_head(
     *,
     unlabelled: TokenSets | None = None,
     batches: Sequence[str | None] | None = None,
+    kind: str = "cells",
     holdout: float = 0.1,
     seed: int = 0,
     device: str = "auto",
@@ -52,6 +54,7 @@ def train_class_head(
         out: folder for the checkpoint and `training.jsonl`.
         unlabelled: further sets, which count in the weights of regions.
         batches: donor, library or replicate of each cell; with three or more a whole one is held out.
+        kind: `cells` or `bedfiles`: which items are trained on, and get the vector when they are indexed.
         holdout: share of the cells that are held out for the figures.
         seed: of the held-out cells.
         device: `auto`, `cpu` or `cuda`.
@@ -102,7 +105,8 @@ def train_class_head(
     }
     done(0, 2, "class head")
     run.log(event="held out", **{f"held_out_{k}": v for k, v in figures[OURS].items()})
-    model.heads[label] = fit_class_head(cells, general, names, idf=idf, n_regions=n_regions, joined=joined)
+    head = fit_class_head(cells, general, names, idf=idf, n_regions=n_regions, joined=joined)
+    model.heads[label] = replace(head, kind=kind)
     done(1, 2, "class head")
     summary = {
         "cells": len(cells),

@@ -201,6 +201,7 @@ def celltype_files(
                 folder,
                 unlabelled=work.unlabelled,
                 batches=batches,
+                kind=work.items[0].kind,
                 holdout=settings.holdout,
                 seed=settings.seed,
                 device=device,

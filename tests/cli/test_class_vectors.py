@@ -65,3 +65,23 @@ def test_the_card_and_the_dry_run_say_what_the_head_costs_and_gives(
     assert not out.exists()
     found = run("train", "celltype", world.reference, "--label", "cell_type", "--epochs", "2", "-o", out)
     assert "no effect on a head" in found.err
+
+
+def test_bed_files_that_were_trained_on_get_the_vector_too(world: World, run: Run, tmp_path: Path) -> None:
+    rows = ["file\tcell_type\n"]
+    for number in range(12):
+        name = f"class{number}.bed"
+        world.bed(name, range(20 + number, 60 + number) if number % 2 else range(120 + number, 160 + number))
+        rows.append(f"{name}\t{'B' if number % 2 else 'NK'}\n")
+    manifest = world.folder / "class.tsv"
+    manifest.write_text("".join(rows))
+    model, index = tmp_path / "beds.model", tmp_path / "my.index"
+    found = run("train", "celltype", manifest, "--label", "cell_type", "--genome", "hg38", "-o", model)
+    assert found.code == 0, found.err
+    assert run("index", "create", index, "--model", model).code == 0
+    found = run("index", "add-beds", index, manifest)
+    assert found.code == 0, found.err
+    # Equal votes: with more voters than a type has files, the other type would outvote it.
+    found = run("annotate", manifest, "--index", index, "--label", "cell_type", "-k", 3, "--format", "json")
+    assert "vote by the vector cell_type" in found.err
+    assert [r["label"] for r in json.loads(found.out)] == ["NK", "B"] * 6
