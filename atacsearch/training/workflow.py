@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from ..model.checkpoint import Model
 from ..model.device import choose_device
 from .card import Card, sources, write_card
@@ -74,6 +75,8 @@ def pretrain_files(
         if dry_run:
             made = stack.enter_context(tempfile.TemporaryDirectory(prefix="atacsearch-dry-run-"))
             folder = Path(made)
+        elif team.leads:
+            stack.push(_no_remains(folder))
         model, fresh, found, rows = prepare_corpus(
             inputs, folder, seed=settings.seed, team=team, say=say, **preparation
         )
@@ -114,6 +117,19 @@ def pretrain_files(
         ),
     )
     return model
+
+
+def _no_remains(folder: Path) -> Callable[[Any, Any, Any], None]:
+    """An exit that, where an input was refused, removes the token files and the folder that was made for them."""
+    new = not folder.parent.exists()
+
+    def leave(kind: Any, value: Any, trace: Any) -> None:
+        if isinstance(value, InputError) and folder.exists():
+            shutil.rmtree(folder)
+            if new and not any(folder.parent.iterdir()):
+                folder.parent.rmdir()
+
+    return leave
 
 
 def say_plan(model: Model, corpus: Corpus, settings: PretrainSettings, device: str, say: Say) -> None:

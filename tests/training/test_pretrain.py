@@ -229,6 +229,21 @@ def test_bfloat16_autocast_trains(tmp_path: Path) -> None:
     assert all(p.dtype == torch.float32 for p in model.module.parameters())
 
 
+def test_a_refused_input_leaves_no_folder_behind(tmp_path: Path) -> None:
+    good = tmp_path / "good.bed"
+    good.write_text("chr1\t0\t400\nchr1\t5000\t5400\n")
+    universe().save(tmp_path / "u.bed")
+    out, mine = tmp_path / "out", tmp_path / "mine"
+    mine.mkdir()
+    (mine / "notes.txt").write_text("kept")
+    for inputs in ([good, tmp_path / "absent.bed"], [good]):  # unreadable; read, but too few to train on
+        for folder in (out, mine):
+            with pytest.raises(InputError):
+                pretrain_files(inputs, folder, universe=tmp_path / "u.bed", size="tiny", device="cpu")
+    assert not out.exists()
+    assert [p.name for p in mine.iterdir()] == ["notes.txt"]
+
+
 def test_judging_does_not_depend_on_when_it_is_done() -> None:
     model, sets = fresh(), sets_of(20)
     replacement = Replacement("uniform", 0.45, Corpus([MemorySource(sets)], V).counts)
