@@ -120,6 +120,13 @@ _READER_OPTIONS = (
         "--strict-genome", is_flag=True, help="Refuse input that fits the genome no better than by chance."
     ),
     click.option(
+        "--liftover",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="CHAIN",
+        help="Lift BED files and peaks from their genome to the universe's by this UCSC chain file "
+        "(hg19ToHg38.over.chain.gz).",
+    ),
+    click.option(
         "--min-fragments",
         type=click.IntRange(min=0),
         metavar="N",
@@ -154,7 +161,7 @@ def reader_options(command: F) -> F:
     """How inputs are read, given to the command as `reading: dict` of what the user set."""
 
     names = (
-        "genome", "strict_genome", "min_fragments", "whitelist", "tss", "blacklist", "counting", "sample"
+        "genome", "strict_genome", "liftover", "min_fragments", "whitelist", "tss", "blacklist", "counting", "sample"
     )  # fmt: skip
 
     @functools.wraps(command)

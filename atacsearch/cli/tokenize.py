@@ -48,7 +48,8 @@ def tokenize(
     from ..query.results import to_file
     from .messages import say
 
-    regions = Universe.load(universe, genome=reading.get("genome"))
+    # with a chain file, --genome is that of the data, not of the universe
+    regions = Universe.load(universe, genome=None if "liftover" in reading else reading.get("genome"))
     parts = token_parts(inputs, regions, read_options({**reading, "parity": parity}), say)
     counts: list[int] = []
     to_file(target, lambda path: counts.extend(write_sets(parts, path)))

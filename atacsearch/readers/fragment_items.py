@@ -22,6 +22,7 @@ from .cells import CellRule, cell_rule, choose_cells
 from .fragments import Scan, scan_fragments
 from .items import Items, ReadOptions
 from .labels import empty_table, with_constants
+from .lifting import refuse_liftover
 from .pairs import Rows, joined_rows
 from .placing import Place, check_place, mapped_names, report_names, settle_genome
 from .quality import quality_table, tss_windows
@@ -122,6 +123,7 @@ def _read_cells(
     counting = options.counting or "fragment"
     if gtars and counting == "insertion":
         raise InputError(f"{source}: parity='gtars' counts whole fragments; leave counting='insertion' out")
+    refuse_liftover(options.liftover, source)
     place = settle_genome(options.genome, extra.get("genome"), universe.genome, report)
     space = ChromSpace(universe, exact=gtars)
     regions = space.index(universe.intervals, np.arange(len(universe), dtype=np.uint32))

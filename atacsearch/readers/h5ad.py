@@ -17,6 +17,7 @@ from ..genome.intervals import Intervals
 from .cells import first_repeated
 from .items import Items, ReadOptions
 from .labels import obs_table, with_constants
+from .lifting import lifted
 from .matrix import PeakTokens, Rows, check_values, rows_of_dense, sets_of_cells
 from .opening import file_digest
 from .peaks import peaks_of
@@ -56,13 +57,14 @@ def read_h5ad(
                 f"{source}: obs_names are not unique ({twice!r} occurs twice); run obs_names_make_unique()"
             )
         peaks, rows = peaks_of(_frame(group, "var", source), report)
-        place = settle_genome(options.genome, extra.get("genome") or _genome(group), universe.genome, report)
+        own = extra.get("genome") or _genome(group)
+        place = settle_genome(options.genome, own, universe.genome, report, options.liftover)
         n_peaks = group_shape(group, source)[1]
         tokens = lay_peaks(peaks, rows, n_peaks, universe, place, options, report)
         matrix, what = _matrix(group, report)
         sets = sets_of_cells(_runs(matrix, report, what), names, tokens, report, universe.digest, what)
     report.n_cells = len(names)
-    labels = with_constants(obs_table(obs), {"sample": sample, **extra})
+    labels = with_constants(obs_table(obs), {"sample": sample, **extra, "lifted_from": place.lifted_from})
     ids = tuple(f"{sample}#{name}" for name in names)
     return Items("cells", sets, ids, labels, report, place.genome, source, file_digest(path), None)
 
@@ -79,6 +81,9 @@ def lay_peaks(
     """Check peaks against their genome and lay them over the universe."""
     from ..genome.bounds import extents
 
+    if place.lift is not None:
+        peaks, kept = lifted(peaks, place.lift, report)
+        rows = rows[kept]
     lines = np.bincount(peaks.chrom, minlength=len(peaks.chroms))
     report_names(dict(zip(peaks.chroms, lines.tolist(), strict=True)), universe, report)
     check_place(place, universe, peaks, extents(peaks), report, options.strict_genome)

@@ -18,7 +18,8 @@ from ..genome.tokensets import TokenSets
 from .bed import read_bed_hashed
 from .items import Items, ReadOptions, SourceKind
 from .kinds import FRAGMENT_FILES, MATRIX_FILES, MATRIX_FOLDERS, detect_kind, find_outs
-from .labels import empty_table
+from .labels import empty_table, with_constants
+from .lifting import lifted
 from .manifest import Manifest, read_manifest
 from .placing import Place, check_place, report_names, settle_genome
 from .report import ReadReport, some
@@ -235,7 +236,7 @@ def _read_beds(
     """BED files, one item each."""
     report = ReadReport(source, "bed")
     own = manifest.genome if manifest is not None else None
-    place = settle_genome(options.genome, own, universe.genome, report)
+    place = settle_genome(options.genome, own, universe.genome, report, options.liftover)
     digest = hashlib.sha256(manifest.digest.encode() if manifest is not None else b"")
     token_lists, counts = [], []
     said: dict[str, list[str]] = {}
@@ -243,6 +244,8 @@ def _read_beds(
     for name, path in files:
         one = ReadReport(name, "bed")
         intervals, file_digest = read_bed_hashed(path, one)
+        if place.lift is not None:
+            intervals, _ = lifted(intervals, place.lift, one)
         tokens, n_hit = _bed_tokens(intervals, universe, place, one, options)
         digest.update(file_digest.encode())
         token_lists.append(tokens)
@@ -256,11 +259,12 @@ def _read_beds(
             text if len(files) == 1 else f"{text} ({len(of):,} of {len(files):,} files: {some(of, 3)})"
         )
     report.n_cells = None
-    report.mapped_fraction = mapped / max(report.n_read, 1)
+    report.mapped_fraction = mapped / max(sum(n for n, _ in counts), 1)
     names = tuple(name for name, _ in files)
     sets = TokenSets.from_lists(token_lists, names, universe.digest)
     labels = manifest.labels() if manifest is not None else empty_table(len(files))
     labels = _with_counts(labels, counts)
+    labels = with_constants(labels, {"lifted_from": place.lifted_from})
     content = digest.hexdigest() if manifest is not None else file_digest
     return Items("bedfiles", sets, names, labels, report, place.genome, source, content, None)
 
@@ -302,6 +306,10 @@ def _add(report: ReadReport, one: ReadReport, several: bool) -> None:
     """Add the report of one file to that of all."""
     report.n_lines += one.n_lines
     report.n_read += one.n_read
+    report.lifted = one.lifted
+    report.n_to_lift += one.n_to_lift
+    for why, n in one.lost.items():
+        report.lost[why] = report.lost.get(why, 0) + n
     for reason, n in one.skipped.items():
         report.skip(reason, n)
     for example in one.examples:

@@ -33,6 +33,8 @@ class ReadOptions:
         blacklist: fragments: BED of blacklisted regions for the blacklist ratio.
         sample: name of the sample; the index id of a cell is `sample#barcode`. Default: from the file's name.
         parity: "gtars" for token lists exactly as gtars makes them (BED and fragment files).
+        liftover: UCSC chain file from the genome of the data to that of the universe, by which BED files and peaks
+            are lifted; None refuses data of another genome.
         kind: what the input is, where it is not recognised rightly.
         threads: threads that read; default: the processors that may be used, 8 at most.
     """
@@ -46,6 +48,7 @@ class ReadOptions:
     blacklist: str | Path | None = None
     sample: str | None = None
     parity: Literal["gtars"] | None = None
+    liftover: str | Path | None = None
     kind: SourceKind | None = None
     threads: int | None = None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +15,9 @@ import numpy as np
 from ..errors import GenomeError
 from ..genome.aliases import canonical_chrom
 from ..genome.assemblies import ASSEMBLIES, Assembly, canonical_genome, get_assembly
-from ..genome.bounds import check_extents
+from ..genome.bounds import check_extents, fitting_assemblies
 from ..genome.intervals import Intervals
+from .lifting import Lift, assembly_of, settle_lift
 from .report import ReadReport
 
 if TYPE_CHECKING:
@@ -34,13 +36,26 @@ class Place:
     Attributes:
         genome: its name; None where unknown.
         assembly: its chromosomes, where they are known.
+        lift: how its intervals get there from another genome; None where they are of this one.
     """
 
     genome: str | None
     assembly: Assembly | None
+    lift: Lift | None = None
+
+    @property
+    def lifted_from(self) -> str | None:
+        """The genome that the data come from where they are lifted; a label of what is indexed."""
+        return None if self.lift is None else self.lift.old
 
 
-def settle_genome(option: str | None, own: str | None, universe: str | None, report: ReadReport) -> Place:
+def settle_genome(
+    option: str | None,
+    own: str | None,
+    universe: str | None,
+    report: ReadReport,
+    liftover: str | Path | None = None,
+) -> Place:
     """The genome of a source.
 
     Args:
@@ -48,11 +63,15 @@ def settle_genome(option: str | None, own: str | None, universe: str | None, rep
         own: what the data say (`uns["genome"]`, a manifest's column).
         universe: genome of the universe; None where unknown.
         report: gets a note where the genome is unknown or contradicted.
+        liftover: a chain file from the genome of the data to that of the universe.
 
     Raises:
-        GenomeError: data of one genome, universe of another.
+        GenomeError: data of one genome, universe of another, and no chain file between them.
         InputError: the user names a genome that is not known.
     """
+    if liftover is not None:
+        lift = settle_lift(liftover, option, own, universe, report.source)
+        return _noted(Place(lift.new, assembly_of(lift.new), lift), report)
     asked = _named(option, universe)
     said = canonical_genome(own)
     if asked is not None and said is not None and asked.genome != said:
@@ -62,8 +81,7 @@ def settle_genome(option: str | None, own: str | None, universe: str | None, rep
     if given is not None and known is not None and given != known:
         raise GenomeError(
             f"{report.source}: is {given}, but the universe is {known}; use a universe (or index) of "
-            f"{given}, "
-            f"or give the right --genome"
+            f"{given}, give the right --genome, or lift the data{by_chain(given, known)}"
         )
     if asked is not None and asked.assembly is not None:
         return _noted(asked, report)
@@ -98,7 +116,13 @@ def check_place(
             assembly.
     """
     if place.assembly is not None:
-        unknown = check_extents(ends, place.assembly, report.source)
+        try:
+            unknown = check_extents(ends, place.assembly, report.source)
+        except GenomeError as error:
+            fits = fitting_assemblies(ends)
+            if len(fits) != 1 or place.lift is not None:
+                raise
+            raise GenomeError(f"{error}, or lift the data{by_chain(fits[0], place.genome)}") from None
         if unknown:
             shown = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
             report.note(f"{report.source}: sequences that {place.assembly.name} does not list: {shown}")
@@ -107,12 +131,19 @@ def check_place(
     some = sample
     if len(sample) > SAMPLE:
         some = sample.take(np.linspace(0, len(sample) - 1, SAMPLE).astype(np.int64))
-    _check_promoters(sample, place.genome, report)
+    if place.lift is None:  # else the data were compared with the genome that they come from
+        _check_promoters(sample, place.genome, report)
     message = _shift_message(universe, some, report.source)
     if message and strict:
         raise GenomeError(message)
     if message:
         report.note(f"warning: {message}")
+
+
+def by_chain(old: str, new: str | None) -> str:
+    """Advice on lifting, for messages."""
+    file = f"{old}To{new[0].upper()}{new[1:]}.over.chain.gz" if new else "UCSC's"
+    return f" with --liftover CHAIN (a chain file from {old} to {new}, such as {file})"
 
 
 def mapped_names(names: list[str], universe: Universe, parity: bool = False) -> dict[str, str]:
@@ -168,7 +199,8 @@ def _check_promoters(sample: Intervals, declared: str | None, report: ReadReport
         return
     verdict = check_assembly(sample, declared, report.source)
     if verdict.verdict == "refuse":
-        raise GenomeError(verdict.message)
+        lift = f", or lift them{by_chain(verdict.best, declared)}" if verdict.best is not None else ""
+        raise GenomeError(f"{verdict.message}{lift}")
     if declared is not None:
         report.assembly = verdict.message
     elif verdict.best is not None:

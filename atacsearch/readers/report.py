@@ -29,6 +29,9 @@ class ReadReport:
         cell_rule: how cells were told from other barcodes.
         dropped: reason -> how many barcodes were dropped for it.
         suggested_min_fragments: cut-off at the knee of the barcode rank curve; None where not computed.
+        lifted: "hg19 to hg38 by CHAIN" where the regions were lifted; else None.
+        n_to_lift: regions that were to be lifted.
+        lost: reason -> regions that could not be.
         notes: anything else a user should know, one line each.
     """
 
@@ -48,6 +51,9 @@ class ReadReport:
     cell_rule: str | None = None
     dropped: dict[str, int] = field(default_factory=dict)
     suggested_min_fragments: int | None = None
+    lifted: str | None = None
+    n_to_lift: int = 0
+    lost: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -80,6 +86,8 @@ class ReadReport:
             what = "peaks" if self.kind in ("h5ad", "tenx_h5", "tenx_mtx") else "lines"
             out.append(f"skipped {self.n_skipped:,} of {self.n_lines:,} {what}: {reasons}")
             out.extend(f"  {example}" for example in self.examples)
+        if self.lifted is not None:
+            out.append(f"lifted from {self.lifted}: {self._loss()}")
         if self.aliases:
             out.append(f"chromosome names mapped: {_pairs(self.aliases)}")
         if self.foreign_chroms:
@@ -97,6 +105,14 @@ class ReadReport:
         out.extend(self.notes)
         body = [line.replace(f"{self.source}: ", "") for line in out]
         return [f"{self.source}:", *(f"  {line}" for line in body)] if body else []
+
+    def _loss(self) -> str:
+        n = sum(self.lost.values())
+        what = "regions" if self.kind == "bed" else "peaks"
+        if not n:
+            return f"all {self.n_to_lift:,} {what}"
+        reasons = ", ".join(f"{count:,} {why}" for why, count in self.lost.items())
+        return f"{n:,} of {self.n_to_lift:,} {what} lost ({n / self.n_to_lift:.2%}: {reasons})"
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""

@@ -49,11 +49,13 @@ def read_tenx(
         raise InputError(f"{source}: the barcode {twice!r} occurs twice; expected each once")
     peaks, rows = peaks_of(var, report)
     own = extra.get("genome") or _one_genome(var, rows, source)
-    place = settle_genome(options.genome, own, universe.genome, report)
+    place = settle_genome(options.genome, own, universe.genome, report, options.liftover)
     tokens = lay_peaks(peaks, rows, len(var), universe, place, options, report)
     sets = sets_of_cells(blocks, names, tokens, report, universe.digest, "the matrix")
     report.n_cells = len(names)
-    labels = with_constants(empty_table(len(names)), {"sample": sample, **extra})
+    labels = with_constants(
+        empty_table(len(names)), {"sample": sample, **extra, "lifted_from": place.lifted_from}
+    )
     ids = tuple(f"{sample}#{name}" for name in names)
     return Items("cells", sets, ids, labels, report, place.genome, source, digest, None)
 

@@ -260,6 +260,10 @@ def _begin(
         return _Start(loaded.universe, options, loaded)
     if universe is not None:
         return _Start(Universe.load(universe, genome=options.genome), options, None)
+    if options.liftover is not None:
+        raise InputError(
+            "--liftover needs a universe to lift to: give --universe or --model, or lift the input first"
+        )
     from ..readers.universes import universe_from_inputs
 
     regions = universe_from_inputs(inputs, options.genome)
