@@ -23,6 +23,7 @@ MEANING = {
     "ilisi": "iLISI, median: effective number of batches among neighbours",
     "mixed": "batches mixed: (mean iLISI - 1) over that of perfect mixing of all cells",
     "mixed_within_labels": "the same within each label, which does not mind that batches differ in composition",
+    "kbet": "kBET: share of neighbourhoods that hold the batches as all cells do (within each label, if given)",
     "clisi": "cLISI, mean: effective number of labels among neighbours, 1 is best",
     "knn_accuracy": "accuracy of the 15 nearest cells' vote",
     "knn_other_batches": "the same where a cell's own batch does not vote",

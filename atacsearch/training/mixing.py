@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .kbet import accepted
 from .neighbours import nearest
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -103,9 +104,10 @@ def mixing(
 
     Returns:
         `ilisi`: median iLISI, from 1 to the number of batches, and `mixed`: its mean distance from 1 over that of
-        perfect mixing. With labels: `mixed_within_labels`, the same within each label of two batches or more;
-        `clisi` (1 is best); `knn_accuracy`; `knn_other_batches`, where a cell's own batch does not vote, over
-        the cells whose label another batch has.
+        perfect mixing; `kbet` (see there). With labels: `mixed_within_labels`, the share of perfect mixing within
+        each label of two batches or more, and `kbet`, which is then taken within labels too; `clisi` (1 is best);
+        `knn_accuracy`; `knn_other_batches`, where a cell's own batch does not vote, over the cells whose label
+        another batch has.
     """
     pool = np.arange(len(vectors))
     if len(pool) > POOL:
@@ -116,15 +118,20 @@ def mixing(
     index, attainable = lisi(vectors[rows], vectors[pool], codes[pool], own)
     out = {"ilisi": float(np.median(index)), "mixed": _share(index, attainable)}
     if labels is None:
+        out["kbet"] = accepted(vectors[pool], codes[pool], own)
         return {k: round(v, 4) for k, v in out.items()}
     names = np.unique(labels, return_inverse=True)[1].astype(np.int64)
     shares: list[Floats] = []
+    tested: list[Floats] = []
     for name in np.unique(names[rows]):
         here, mine = pool[names[pool] == name], rows[names[rows] == name]
         if len(here) >= FEWEST and len(set(codes[here].tolist())) > 1:
             of = lisi(vectors[mine], vectors[here], codes[here], np.searchsorted(here, mine))
             shares.append(np.full(len(mine), _share(*of)))
+            share = accepted(vectors[here], codes[here], np.searchsorted(here, mine))
+            tested.append(np.full(len(mine), share))
     if shares:
+        out["kbet"] = float(np.concatenate(tested).mean())
         out["mixed_within_labels"] = float(np.concatenate(shares).mean())
     out["clisi"] = float(np.mean(lisi(vectors[rows], vectors[pool], names[pool], own)[0]))
     rest = np.setdiff1d(pool, rows)

@@ -23,6 +23,7 @@ from atacsearch.model.config import sized_config
 from atacsearch.training.adversary import adversarial_loss, batch_weights, freeze_but_last
 from atacsearch.training.batchcorrection import BatchSettings, train_batch
 from atacsearch.training.batchcorrection_files import composition
+from atacsearch.training.kbet import accepted
 from atacsearch.training.mixing import evenness, kernel, lisi, mixing
 from atacsearch.training.warmstart import warm_start
 
@@ -96,7 +97,16 @@ def test_mixing_within_labels_does_not_mind_composition() -> None:
     assert found["knn_accuracy"] > 0.99
     assert found["knn_other_batches"] > 0.99
     assert found["clisi"] < 1.05
-    assert set(mixing(vectors, batches, None, np.arange(20))) == {"ilisi", "mixed"}
+    assert set(mixing(vectors, batches, None, np.arange(20))) == {"ilisi", "mixed", "kbet"}
+
+
+def test_kbet_accepts_mixed_neighbourhoods_and_no_others() -> None:
+    rng = np.random.default_rng(0)
+    vectors, batches, rows = rng.normal(size=(600, 5)), rng.integers(0, 3, 600), np.arange(200)
+    assert accepted(vectors, batches, rows) > 0.85  # 0.95 where the neighbours were drawn anew
+    vectors[:, 0] += 6.0 * batches
+    assert accepted(vectors, batches, rows) < 0.05
+    assert accepted(vectors, np.zeros(600), rows) == 1.0
 
 
 def test_weights_hide_composition_from_the_adversary() -> None:
