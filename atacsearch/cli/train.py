@@ -61,6 +61,13 @@ def train() -> None:
     help="Add a contrast of two halves of each set, with this weight.",
 )
 @click.option(
+    "--anchor",
+    type=click.FloatRange(0),
+    metavar="WEIGHT",
+    help="Keep the vector of half a set near where the warm start or --model put the whole set; 0 is as published "
+    "[default: 10].",
+)
+@click.option(
     "--pooling",
     type=click.Choice(["auto", "mean", "idf"]),
     default="auto",

@@ -1,7 +1,9 @@
-"""What pretraining minimises: replaced-token detection, and on request a contrast of two views of each set."""
+"""What pretraining minimises: replaced-token detection, an anchor to the vectors that training began with, and on
+request a contrast of two views of each set."""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace as changed
 from typing import Any
 
@@ -52,15 +54,22 @@ class Replacement:
         return torch.where(foreign, drawn, batch.tokens), foreign.float()
 
 
-def two_views(sets: TokenSets, rng: np.random.Generator, *, most: int) -> tuple[Batch, Batch]:
-    """Two disjoint random halves of each set's tokens, at most `most` tokens each; sets of two tokens or more."""
+def two_views(
+    sets: TokenSets, rng: np.random.Generator, *, most: int, rank: int = 0, size: int = 1
+) -> tuple[Batch, Batch]:
+    """Two disjoint random halves of each set's tokens, at most `most` tokens each; sets of two tokens or more.
+
+    All sets are drawn, whatever the rank, so that several processes see what one alone would see; the batches
+    hold every `size`-th set from `rank` on, and their `rows` count these.
+    """
     halves: tuple[list[Any], list[Any]] = ([], [])
-    for tokens in sets:
+    for number, tokens in enumerate(sets):
         mixed = rng.permutation(tokens)
-        middle = len(mixed) // 2
-        halves[0].append(mixed[:middle])
-        halves[1].append(mixed[middle:])
-    rows = np.arange(len(sets))
+        if number % size == rank:
+            middle = len(mixed) // 2
+            halves[0].append(mixed[:middle][:most])
+            halves[1].append(mixed[middle:][:most])
+    rows = np.arange(len(halves[0]))
     first, second = (subsample(TokenSets.from_lists(h), rows, rng, most=most) for h in halves)
     return first, second
 
@@ -124,6 +133,51 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     cosines.fill_diagonal_(float("-inf"))
     partner = torch.arange(2 * n, device=cosines.device).roll(n)
     return F.cross_entropy(cosines, partner)
+
+
+class Anchor:
+    """The model as training began, which says where the vector of a set should lie.
+
+    Telling replaced tokens asks nothing of pooled vectors and is mostly a matter of how common a region is, so
+    without an anchor that direction grows until it outweighs all others in every vector. The distillation of
+    Hinton et al. 2015 (arXiv:1503.02531) from a model to itself: what it said of a whole set is to be told from
+    half of it, which also takes out what one half does not share with the other.
+
+    Args:
+        model: is copied, and the copy never changes: as much memory again as its weights take.
+        device: of the copy.
+    """
+
+    def __init__(self, model: Model, device: torch.device) -> None:
+        weights = None if model.pool_weights is None else model.pool_weights.clone()
+        module = copy.deepcopy(model.module).to(device).eval().requires_grad_(False)
+        self.model = Model(module, model.universe_source, pool_weights=weights)
+        self.device = device
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch) -> Tensor:
+        """[n, d] unit vectors of the batch's sets, by their `rows`."""
+        vectors = pooled(self.model, batch, self.device).float()
+        return F.normalize(in_order(vectors, batch), dim=1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs."""
+        return {"network": self.model.module.state_dict(), "pool_weights": self.model.pool_weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self.model.module.load_state_dict(state["network"])
+        self.model.pool_weights = state["pool_weights"]
+
+
+def in_order(vectors: Tensor, batch: Batch) -> Tensor:
+    """[n, d] vectors of a batch, shortest set first, put in the order of the sets' rows."""
+    return vectors[torch.from_numpy(np.argsort(batch.rows)).to(vectors.device)]
+
+
+def apart(vectors: Tensor, wanted: Tensor) -> Tensor:
+    """[n] 1 - cosine of [n, d] vectors and the [n, d] that are wanted, from 0 to 2."""
+    return 1.0 - F.cosine_similarity(vectors.float(), wanted, dim=1)
 
 
 @torch.no_grad()

@@ -27,9 +27,12 @@ from .corpus import Corpus
 from .distributed import Team, join_team
 from .objectives import (
     REPLACEMENTS,
+    Anchor,
     Projection,
     Replacement,
+    apart,
     contextual,
+    in_order,
     judge,
     nt_xent,
     part_of,
@@ -43,6 +46,7 @@ from .warmstart import warm_start
 
 Progress = Callable[[dict[str, Any]], None]
 POOLINGS = ("auto", "mean", "idf")
+WHOLE = 4  # times `max_tokens`: what the anchor sees of a set, which needs no gradient
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class PretrainSettings:
         lr: peak learning rate of network and heads.
         replace: share of the tokens that are replaced.
         replacement: `uniform` as published, or `frequency`: regions as often as the corpus holds them.
+        anchor: weight of the distance of half a set from where the model, as training began, put the whole set;
+            0 leaves it out, as published. Not applied to a model that starts from noise.
         contrastive: weight of a contrast of two disjoint halves of each set; 0 leaves it out.
         temperature: of that contrast.
         max_tokens: tokens of one set in one step; longer sets are subsampled anew every epoch.
@@ -73,6 +79,7 @@ class PretrainSettings:
     lr: float = 5e-4
     replace: float = 0.45
     replacement: str = "uniform"
+    anchor: float = 10.0
     contrastive: float = 0.0
     temperature: float = 0.2
     max_tokens: int = 512
@@ -143,12 +150,13 @@ def pretrain(
     if not team.leads:
         run = RunFolder(out, key, writes=False)
     team.wait()
+    anchored = settings.anchor > 0 and (settings.warm or not _is_noise(model))
     if run.state is None:
         if settings.warm:
             run.log(event="warm_start", **warm_start(model, sets.sample, seed=settings.seed))
         _set_pooling(model, settings.pooling, sets)
         run.log(event="start", sets=sets.n_sets, tokens=sets.n_tokens, held_out=sets.how, processes=team.size)
-    loop = _Loop(model, sets, settings, choose_device(device), team)
+    loop = _Loop(model, sets, settings, choose_device(device), team, anchored)
     if run.state is not None:
         loop.load_state_dict(run.state["loop"])
         model.pool_weights = run.state["pool_weights"]
@@ -173,6 +181,11 @@ def pretrain(
     return model
 
 
+def _is_noise(model: Model) -> bool:
+    """Whether the model is as it was drawn: neither loaded, nor warm-started, nor continued from another."""
+    return model.path is None and model.pool_weights is None and "parents" not in model.own
+
+
 def _set_pooling(model: Model, pooling: str, corpus: Corpus) -> None:
     """Set how the model pools, as the settings say, and write it down."""
     if pooling == "mean":
@@ -190,10 +203,17 @@ class _Loop:
     """State of one pretraining run between steps."""
 
     def __init__(
-        self, model: Model, corpus: Corpus, settings: PretrainSettings, device: torch.device, team: Team
+        self,
+        model: Model,
+        corpus: Corpus,
+        settings: PretrainSettings,
+        device: torch.device,
+        team: Team,
+        anchored: bool,
     ) -> None:
         self.model, self.corpus, self.settings, self.team = model, corpus, settings, team
         self.device = device
+        self.anchor = Anchor(model, device) if anchored else None
         self.network = model.module.to(device).train()
         generator = torch.Generator().manual_seed(settings.seed)
         self.projection = Projection(model.dim, generator).to(device) if settings.contrastive else None
@@ -207,7 +227,7 @@ class _Loop:
         precise = settings.precision == "float32" or (settings.precision == "auto" and device.type == "cpu")
         self.half = not precise
         self.next_epoch, self.next_step = 0, 0
-        self.sums = {"loss": 0.0, "rtd_loss": 0.0, "hits": 0.0, "tokens": 0.0, "seconds": 0.0}
+        self.sums = {"loss": 0.0, "rtd_loss": 0.0, "anchor": 0.0, "hits": 0.0, "tokens": 0.0, "seconds": 0.0}
         self.best: dict[str, Tensor] | None = None
         self.best_record: dict[str, Any] = {}
         self.saved = time.monotonic()
@@ -233,8 +253,10 @@ class _Loop:
                 progress({"stage": "pretrain", "epoch": epoch, "step": step, "steps": self.steps})
         sums = self.sums
         record: dict[str, Any] = {"epoch": epoch, "loss": round(sums["loss"] / self.steps, 5)}
-        if s.contrastive:
+        if s.contrastive or self.anchor is not None:
             record["rtd_loss"] = round(sums["rtd_loss"] / self.steps, 5)
+        if self.anchor is not None:
+            record["anchor_distance"] = round(sums["anchor"] / self.steps, 5)
         record["token_accuracy"] = round(sums["hits"] / sums["tokens"], 5)
         record["tokens_per_second"] = int(sums["tokens"] / max(sums["seconds"], 1e-9))
         if len(self.corpus.held):
@@ -245,7 +267,9 @@ class _Loop:
         # Without held-out sets nothing tells when to stop: the last epoch is kept.
         if not len(self.corpus.held) or record[figure] < self.best_record.get(figure, np.inf):
             self.best = {k: v.detach().cpu().clone() for k, v in self.network.state_dict().items()}
-            figures = {k: v for k, v in record.items() if k.startswith(("held_out", "frequency", "loss"))}
+            figures = {
+                k: v for k, v in record.items() if k.startswith(("held_out", "frequency", "loss", "anchor"))
+            }
             self.best_record = {"best_epoch": epoch, **figures}
         return record
 
@@ -266,22 +290,38 @@ class _Loop:
             vectors = contextual(self.model, replaced, batch.packing, self.device)
             logits = self.network.replaced_logits(vectors).float()
             loss = F.binary_cross_entropy_with_logits(logits, target, reduction="sum") / everything
-            rtd = loss.detach()
-            if self.projection is not None:
-                mine = np.random.default_rng([s.seed, epoch, step, 5, team.rank])
-                own = sets.take(np.arange(team.rank, len(sets), team.size))
-                views = two_views(own, mine, most=max(1, s.max_tokens // 2))
-                first, second = (
-                    self.projection(pooled(self.model, v, self.device))[torch.from_numpy(np.argsort(v.rows))]
-                    for v in views
-                )
-                loss = loss + s.contrastive * nt_xent(first, second, s.temperature) / team.size
+            rtd, far = loss, torch.zeros((), device=self.device)
+            if self.projection is not None or self.anchor is not None:
+                drawn = np.random.default_rng([s.seed, epoch, step, 5])
+                far, contrast = self._of_halves(sets, drawn)
+                loss = loss + s.anchor * far + s.contrastive * contrast
         self.optimiser.step(loss)
         hits = ((logits > 0) == (target > 0.5)).sum()
-        told = team.total(torch.stack([t.double() for t in (loss.detach(), rtd, hits)]))
-        for name, value in zip(("loss", "rtd_loss", "hits"), told.tolist(), strict=True):
+        told = team.total(torch.stack([t.detach().double() for t in (loss, rtd, far, hits)]))
+        for name, value in zip(("loss", "rtd_loss", "anchor", "hits"), told.tolist(), strict=True):
             self.sums[name] += value
         self.sums["tokens"] += everything
+
+    def _of_halves(self, sets: TokenSets, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Of random halves of the sets: distance from the anchor, and contrast of the two; 0 where not asked for.
+
+        Each process takes its own sets; what they give is added up.
+        """
+        s, team = self.settings, self.team
+        far = contrast = torch.zeros((), device=self.device)
+        views = two_views(sets, rng, most=max(1, s.max_tokens // 2), rank=team.rank, size=team.size)
+        if self.projection is None:
+            views = views[:1]
+        halves = [in_order(pooled(self.model, view, self.device), view) for view in views]
+        if self.anchor is not None:
+            rows = np.arange(team.rank, len(sets), team.size)
+            most = min(self.model.config.max_position_embeddings, WHOLE * s.max_tokens)
+            wanted = self.anchor(subsample(sets, rows, rng, most=most))
+            far = torch.stack([apart(half, wanted).sum() for half in halves]).mean() / len(sets)
+        if self.projection is not None:
+            first, second = (self.projection(half) for half in halves)
+            contrast = nt_xent(first, second, s.temperature) / team.size
+        return far, contrast
 
     def save(self, run: RunFolder) -> None:
         """Write the state to resume from."""
@@ -301,6 +341,7 @@ class _Loop:
         return {
             "network": self.network.state_dict(),
             "projection": None if self.projection is None else self.projection.state_dict(),
+            "anchor": None if self.anchor is None else self.anchor.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "next_epoch": self.next_epoch,
             "next_step": self.next_step,
@@ -314,6 +355,8 @@ class _Loop:
         self.network.load_state_dict(state["network"])
         if self.projection is not None:
             self.projection.load_state_dict(state["projection"])
+        if self.anchor is not None:
+            self.anchor.load_state_dict(state["anchor"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.next_epoch, self.next_step = state["next_epoch"], state["next_step"]
         self.sums, self.best = dict(state["sums"]), state["best"]

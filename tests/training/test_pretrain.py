@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from atacsearch.errors import InputError
 from atacsearch.genome.intervals import Intervals
@@ -21,10 +23,12 @@ from atacsearch.model.config import sized_config
 from atacsearch.training.batches import subsample
 from atacsearch.training.corpus import Corpus
 from atacsearch.training.distributed import Team
-from atacsearch.training.objectives import Replacement, judge, nt_xent, part_of, two_views
+from atacsearch.training.objectives import Replacement, apart, judge, nt_xent, part_of, two_views
 from atacsearch.training.pretrain import PretrainSettings, pretrain
 from atacsearch.training.sources import FileSource, MemorySource
 from atacsearch.training.state import read_log
+from atacsearch.training.vectors import embed_sets
+from atacsearch.training.warmstart import warm_start
 from atacsearch.training.workflow import pretrain_files
 
 V = 120
@@ -194,6 +198,39 @@ def test_two_views_share_no_token_and_contrast_tells_pairs() -> None:
             assert not set(tokens.tolist()) & set(other.tolist())
     x = torch.eye(4)
     assert float(nt_xent(x, x, 0.1)) < 0.01 < float(nt_xent(x, x.roll(1, 0), 0.1))
+
+
+def test_two_processes_draw_the_halves_that_one_would() -> None:
+    sets = sets_of(7)
+    alone = two_views(sets, np.random.default_rng(3), most=8)[0]
+    whole = dict(zip(alone.rows.tolist(), alone.tokens.split(alone.packing.lengths), strict=True))
+    for rank in range(2):
+        part = two_views(sets, np.random.default_rng(3), most=8, rank=rank, size=2)[0]
+        for row, tokens in zip(part.rows, part.tokens.split(part.packing.lengths), strict=True):
+            assert len(tokens) == 8
+            torch.testing.assert_close(tokens, whole[rank + 2 * int(row)])
+
+
+def test_the_anchor_keeps_the_vectors_of_the_warm_start(tmp_path: Path) -> None:
+    sets = sets_of(60)
+    settings = PretrainSettings(epochs=3, lr=2e-2, warm=False)
+
+    def moved(anchor: float) -> float:
+        model = fresh()
+        warm_start(model, sets, rank=3)
+        before = F.normalize(torch.from_numpy(embed_sets(model, sets)), dim=1)
+        pretrain(model, sets, tmp_path / f"{anchor}", replace(settings, anchor=anchor), device="cpu")
+        return float(apart(torch.from_numpy(embed_sets(model, sets)), before).mean())
+
+    held, free = moved(30.0), moved(0.0)
+    assert 2 * held < free, (held, free)
+    assert "anchor_distance" in read_log(tmp_path / "30.0")[1]
+
+
+def test_a_model_of_noise_is_not_anchored(tmp_path: Path) -> None:
+    settings = PretrainSettings(epochs=1, warm=False, pooling="idf")
+    pretrain(fresh(), sets_of(20), tmp_path, settings, device="cpu")
+    assert "anchor_distance" not in next(r for r in read_log(tmp_path) if r["event"] == "epoch")
 
 
 def test_parts_of_a_batch_make_up_the_whole() -> None:
