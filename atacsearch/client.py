@@ -130,6 +130,10 @@ class Client:
         contexts: Words = (),
         columns: Sequence[str] | None = None,
         vector: str = "general",
+        rank: str = "cosine",
+        candidates: int | None = None,
+        background: str = "universe",
+        statistics: bool = False,
         options: ReadOptions | None = None,
         progress: Progress = no_progress,
     ) -> Any:
@@ -144,6 +148,10 @@ class Client:
             contexts: for a region or gene in `regions`, the contexts in which it asks.
             columns: label columns to show; None for all.
             vector: name of the vectors that are compared: `general`, or a label of a model of `train bulk`.
+            rank: order by `cosine` distance, `overlap` (Jaccard index of the regions), or both (`fused`).
+            candidates: items that the vector search fetches for each query to be ranked anew; by default 500.
+            background: of the tests: `universe`, or `indexed`, regions open in any item of the collection.
+            statistics: exact overlap statistics also with `rank="cosine"`; see `query/statistics.py`.
             options: how a file is read.
             progress: called with the number of items encoded.
 
@@ -154,6 +162,7 @@ class Client:
         Raises:
             InputError: an unknown query, column or context, or an empty collection.
         """
+        from .query.rerank import CANDIDATES, Ranking
         from .query.search import search
 
         return search(
@@ -166,9 +175,18 @@ class Client:
             contexts=_words(contexts),
             columns=columns,
             vector=vector,
+            ranking=Ranking(rank, CANDIDATES if candidates is None else candidates, background, statistics),
             options=options,
             progress=progress,
         )
+
+    def for_reading(self, kind: str, table: Any) -> Any:
+        """A table of `search_table` with the columns that are read on a terminal; see `query.shown`."""
+        from .query.session import KINDS
+        from .query.shown import for_reading
+
+        snapshot = self.session.snapshot()
+        return for_reading(table, snapshot.columns(KINDS[kind]), snapshot.count(KINDS[kind]))
 
     def annotate(self, inputs: Inputs, label: Words, **options: Any) -> pd.DataFrame:
         """Names for cells or BED files by label transfer; see `annotate_table` for the arguments."""

@@ -19,6 +19,7 @@ from .options import (
     reader_options,
     where_option,
 )
+from .ranking import ranking_options
 
 _SHARED: tuple[Callable[[Any], Any], ...] = (
     click.argument("query"),
@@ -33,7 +34,9 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
         help="Of a file with several items (cells of an h5ad, barcodes), ask with this one; may be repeated.",
     ),
     click.option(
-        "--columns", metavar="A,B", help="Label columns to show, separated by commas [default: all of them]."
+        "--columns",
+        metavar="A,B|all",
+        help="Label columns to show, separated by commas, or all [default: all; a few in a table for reading].",
     ),
     click.option(
         "--vector",
@@ -70,6 +73,7 @@ def _run(
     reading: dict[str, Any],
     output: Output,
     contexts: tuple[str, ...] = (),
+    ranking: dict[str, Any] | None = None,
 ) -> None:
     from ..client import open_index
     from .messages import progress, say
@@ -83,12 +87,22 @@ def _run(
             where=where,
             items=items,
             contexts=contexts,
-            columns=None if columns is None else [c.strip() for c in columns.split(",") if c.strip()],
+            columns=_names(columns),
             vector=vector,
+            **(ranking or {}),
             options=read_options(reading),
             progress=advance,
         )
+    if columns is None and output.format == "table":
+        table = client.for_reading(kind, table)
     output.write(table)
+
+
+def _names(columns: str | None) -> list[str] | None:
+    """The columns named, None for all."""
+    if columns is None or columns.strip() == "all":
+        return None
+    return [c.strip() for c in columns.split(",") if c.strip()]
 
 
 @click.group()
@@ -111,6 +125,7 @@ def search() -> None:
 
 @search.command()
 @_shared
+@ranking_options
 def cells(**arguments: Any) -> None:
     """Find the nearest cells.
 
@@ -118,12 +133,14 @@ def cells(**arguments: Any) -> None:
     Example:
       atacsearch search cells peaks.bed --index my.index -k 20 --where 'cell_type in (B, NK)'
       atacsearch search cells 'pbmc#AAACGAAAGTTTGGTT-1' --index my.index --format tsv
+      atacsearch search cells peaks.bed --index my.index --rank overlap --candidates 2000
     """
     _run("cells", **arguments)
 
 
 @search.command()
 @_shared
+@ranking_options
 def beds(**arguments: Any) -> None:
     """Find the nearest BED files.
 
@@ -131,6 +148,7 @@ def beds(**arguments: Any) -> None:
     Example:
       atacsearch search beds peaks.narrowPeak.gz --index my.index -k 5 --where 'assay=ATAC-seq'
       atacsearch search beds new.h5ad --item AAACGAAAGT --index my.index --columns cell_type,assay
+      atacsearch search beds peaks.bed --index my.index --rank fused --background indexed --format tsv
     """
     _run("beds", **arguments)
 

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from .answers import answer_table
 from .asking import resolve
-from .candidates import nearest
+from .rerank import Ranking, ranked
 from .session import KINDS, VECTOR, Progress, Session, no_progress
 
 if TYPE_CHECKING:
     from ..readers.inputs import ReadOptions
     from ..store.snapshot import Snapshot
+
+PLAIN = Ranking()
 
 
 def search(
@@ -32,6 +34,7 @@ def search(
     contexts: Sequence[str] = (),
     columns: Sequence[str] | None = None,
     vector: str = VECTOR,
+    ranking: Ranking = PLAIN,
     options: ReadOptions | None = None,
     progress: Progress = no_progress,
 ) -> Any:
@@ -48,12 +51,14 @@ def search(
             all.
         columns: label columns to show; None for all.
         vector: name of the vectors that are compared: `general`, or a label that the model was trained for.
+        ranking: the order of the answers, and what is counted; see `rerank.py`.
         options: how a file is read.
         progress: called with the number of items encoded.
 
     Returns:
         A `pyarrow.Table`, nearest first: `query, rank, id, distance` and the label columns; for a region or
-        gene also the BED interval that it was resolved to (`query_chrom, query_start, query_end`).
+        gene also the BED interval that it was resolved to (`query_chrom, query_start, query_end`), and where
+        regions were counted the columns of `statistics.py`.
 
     Raises:
         InputError: the query is none of these, the collection is empty or lacks the vector, or a filter has no
@@ -74,7 +79,7 @@ def search(
             "label"
         )
     asked = resolve(session, snapshot, collection, str(query), vector, items, contexts, options, progress)
-    hits = nearest(snapshot, collection, asked, k, where, vector)
+    hits = ranked(session, snapshot, collection, asked, k, where, vector, ranking)
     if where and not any(hits):
         session.say(f"No answers: none of the {collection} meets --where {' and '.join(where)}")
     return answer_table(session, snapshot, collection, asked, hits, columns)

@@ -31,6 +31,10 @@ AS_LARGE = (
 )
 BLOCK = 256  # terms of a tail that are summed at a time
 NEGLIGIBLE = 1e-17  # a tail ends where the next term is this share of its sum
+STATISTICS = (
+    "query_regions", "item_regions", "shared", "expected", "jaccard", "overlap_coefficient", "odds_ratio",
+    "p_value", "p_two_sided", "log10_p_value", "q_value", "combo_score",
+)  # fmt: skip
 
 _LN10 = math.log(10)
 
@@ -58,7 +62,7 @@ def statistics_of(counts: Overlaps) -> dict[str, npt.NDArray[np.generic]]:
     """Every statistic of a query against m items.
 
     Returns:
-        Columns of length m, in the order in which they are shown:
+        Columns of length m, named and ordered as `STATISTICS`:
         `query_regions`, `item_regions`, `shared` (int64);
         `expected`, a b / N: shared regions under independence;
         `jaccard`, s / (a + b - s) (Jaccard 1912, New Phytol 11:37);

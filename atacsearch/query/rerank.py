@@ -1,0 +1,233 @@
+"""Re-ranking: candidates of the vector search compared with the query once more, by the exact overlap of their regions.
+
+The vector search gives more items than were asked for (all of a small collection); the regions that each shares with
+the query are counted exactly and turned into the columns of `statistics.py`. Items can then be ordered by the cosine
+distance, by the overlap, or by both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from .answers import Hits
+from .asking import Query
+from .candidates import nearest
+from .fusion import ORDERS, fuse, overlap_order
+from .statistics import Overlaps, statistics_of
+from .tokencache import token_cache
+
+if TYPE_CHECKING:
+    from ..store.snapshot import Snapshot
+    from .session import Session
+
+RANKS = ("cosine", "overlap", "fused")
+BACKGROUNDS = ("universe", "indexed")
+CANDIDATES = 500
+BLOCK = 64  # queries whose candidates are held at a time
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """How candidates are ordered, and against what their overlap is tested.
+
+    Attributes:
+        by: one of `RANKS`.
+        candidates: items that the vector search fetches for each query, at least the number of answers; a
+            collection of at most so many items is compared whole.
+        background: `universe`, all regions of it; or `indexed`, those open in any item of the collection searched.
+        statistics: show the columns of statistics also with `cosine`.
+        score: the statistic that orders by overlap, one of `fusion.ORDERS`.
+    """
+
+    by: str = "cosine"
+    candidates: int = CANDIDATES
+    background: str = "universe"
+    statistics: bool = False
+    score: str = "jaccard"
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("rank", self.by, RANKS),
+            ("background", self.background, BACKGROUNDS),
+            ("overlap score", self.score, ORDERS),
+        ):
+            if value not in known:
+                raise InputError(f"{name} {value!r} is not known: {', '.join(known)}")
+        if self.candidates < 1:
+            raise InputError(f"candidates must be at least 1, not {self.candidates}")
+
+    @property
+    def counts(self) -> bool:
+        """Whether regions have to be counted."""
+        return self.statistics or self.by != "cosine"
+
+
+def ranked(
+    session: Session,
+    snapshot: Snapshot,
+    collection: str,
+    asked: Query,
+    n: int,
+    where: Sequence[str],
+    vector: str,
+    ranking: Ranking,
+) -> Hits:
+    """The n best items of each query, in the order of `ranking`.
+
+    Args:
+        session: the open index, told what was tested.
+        snapshot: what is searched.
+        collection: of the answers.
+        asked: the queries.
+        n: answers wanted of each.
+        where: conditions on the answers, and-ed.
+        vector: name of the vectors that are compared.
+        ranking: the order, and whether to count.
+
+    Returns:
+        Per query at most n hits; where regions were counted with the columns of `statistics_of` in `more`, and with
+        `fused` also `cosine_rank`, `overlap_rank` and `fused_score`.
+
+    Raises:
+        InputError: regions are to be counted and a query has none, or the items are regions themselves.
+    """
+    if not ranking.counts:
+        return nearest(snapshot, collection, asked, n, where, vector)
+    if collection == "regions":
+        raise InputError("regions are ranked by their vectors alone: leave out the rank and the statistics")
+    if asked.sets is None:
+        raise InputError("the query has no regions to count: leave out the rank and the statistics")
+    many = max(n, ranking.candidates)
+    background = _background(session, snapshot, collection, ranking)
+    tested = 0
+    hits: Hits = []
+    for first in range(0, len(asked.names), BLOCK):
+        some = _part(asked, first, first + BLOCK)
+        found = nearest(snapshot, collection, some, many, where, vector)
+        tested = max(tested, *map(len, found))
+        hits += _rank(snapshot, collection, some, found, n, ranking, background)
+    whole = "all that may answer" if tested < many else "the nearest"
+    name = "the universe" if ranking.background == "universe" else f"those open in any of the {collection}"
+    session.say(
+        f"Overlap of {tested:,} items a query ({whole}) against a background of {int(background.sum()):,} regions "
+        f"({name}); q values are over these items"
+    )
+    return hits
+
+
+def _part(asked: Query, first: int, last: int) -> Query:
+    """The queries from `first` to before `last`."""
+    last = min(last, len(asked.names))
+    if last - first == len(asked.names):
+        return asked
+    assert asked.sets is not None
+    return replace(
+        asked,
+        names=asked.names[first:last],
+        vectors=asked.vectors[first:last],
+        itself=asked.itself[first:last],
+        sets=asked.sets.take(np.arange(first, last)),
+    )
+
+
+def _rank(
+    snapshot: Snapshot,
+    collection: str,
+    asked: Query,
+    found: Hits,
+    n: int,
+    ranking: Ranking,
+    background: Bools,
+) -> Hits:
+    """Candidates of some queries with their statistics, in order, the first n of each."""
+    assert asked.sets is not None
+    queries = [np.unique(tokens[tokens < len(background)]) for tokens in asked.sets]
+    sizes, shared = count_shared(
+        snapshot, collection, queries, [[h.id for h in some] for some in found], len(background)
+    )
+    out: Hits = []
+    for query, some, size, both in zip(queries, found, sizes, shared, strict=True):
+        if not some:
+            out.append([])
+            continue
+        columns: dict[str, npt.NDArray[Any]] = statistics_of(
+            Overlaps(len(query), size, both, int(background[query].sum()), int(background.sum()))
+        )
+        order = np.arange(len(some))
+        if ranking.by != "cosine":
+            distance = np.array([hit.distance for hit in some])
+            overlap = overlap_order(columns, ranking.score)
+            if ranking.by == "fused":
+                columns = {**fuse(distance, overlap), **columns}
+                overlap = columns["fused_score"]
+            order = np.lexsort((order, -overlap))  # candidates come by distance, then id, which decide ties
+        rows = order[:n].tolist()
+        values = {name: column[order[:n]].tolist() for name, column in columns.items()}
+        out.append(
+            [
+                replace(some[row], more={**some[row].more, **{name: v[i] for name, v in values.items()}})
+                for i, row in enumerate(rows)
+            ]
+        )
+    return out
+
+
+def count_shared(
+    snapshot: Snapshot,
+    collection: str,
+    queries: Sequence[npt.NDArray[np.uint32]],
+    candidates: Sequence[Sequence[str]],
+    n_regions: int,
+) -> tuple[list[npt.NDArray[np.int64]], list[npt.NDArray[np.int64]]]:
+    """Exact counts of shared regions.
+
+    Args:
+        snapshot: where the items are.
+        collection: theirs.
+        queries: [q] tokens of each query, without repeats, below `n_regions`.
+        candidates: [q] ids of the items that each is compared with, without repeats.
+        n_regions: size V of the universe.
+
+    Returns:
+        Per query the number of regions of each of its candidates, and how many of them it shares, [m] int64.
+    """
+    sizes = [np.zeros(len(ids), np.int64) for ids in candidates]
+    shared = [np.zeros(len(ids), np.int64) for ids in candidates]
+    asking: dict[str, list[tuple[int, int]]] = {}
+    for q, ids in enumerate(candidates):
+        for place, item_id in enumerate(ids):
+            asking.setdefault(item_id, []).append((q, place))
+    open_in = np.zeros((len(queries), n_regions), bool)
+    for q, tokens in enumerate(queries):
+        open_in[q, tokens] = True
+    for item_id, tokens in token_cache(snapshot, collection).each(snapshot, list(asking)):
+        for q, place in asking[item_id]:
+            sizes[q][place] = len(tokens)
+            shared[q][place] = np.count_nonzero(open_in[q, tokens])
+    return sizes, shared
+
+
+_OPEN: WeakKeyDictionary[Snapshot, dict[str, Bools]] = WeakKeyDictionary()
+
+
+def _background(session: Session, snapshot: Snapshot, collection: str, ranking: Ranking) -> Bools:
+    """[V] which regions of the universe are the background; found once for a generation."""
+    from ..model.config import AtacformerConfig
+    from ..store.openregions import open_regions
+
+    n_regions = AtacformerConfig.from_json(session.index.model_path / "config.json").n_regions
+    if ranking.background == "universe":
+        return np.ones(n_regions, bool)
+    held = _OPEN.setdefault(snapshot, {})
+    if collection not in held:
+        held[collection] = open_regions(snapshot.index, snapshot.manifest.shards_of(collection), n_regions)
+    return held[collection]
