@@ -68,11 +68,15 @@ def answer_table(
     ]
     ids = [hit.id for _, _, hit in rows]
     found: dict[str, Any] = {"query": text_array([name for name, _, _ in rows])}
-    if asked.interval is not None:
-        chrom, start, end = asked.interval
-        found["query_chrom"] = text_array([chrom] * len(rows))
-        found["query_start"] = number_array(np.full(len(rows), start, np.int64))
-        found["query_end"] = number_array(np.full(len(rows), end, np.int64))
+    if any(interval is not None for interval in asked.intervals):
+        each = [
+            interval or (None, None, None)
+            for interval, some in zip(asked.intervals, hits, strict=True)
+            for _ in some
+        ]
+        found["query_chrom"] = pa.array([chrom for chrom, _, _ in each], pa.string())
+        found["query_start"] = pa.array([start for _, start, _ in each], pa.int64())
+        found["query_end"] = pa.array([end for _, _, end in each], pa.int64())
     found["rank"] = number_array(np.array([rank for _, rank, _ in rows], np.int64))
     found["id"] = text_array(ids)
     found["distance"] = number_array(np.array([hit.distance for _, _, hit in rows], np.float64))

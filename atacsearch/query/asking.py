@@ -1,14 +1,14 @@
-"""What a search asks: a file, an indexed id, a region or a gene, resolved to vectors and token sets.
+"""What a search asks: files, indexed ids, regions and genes, resolved to vectors and token sets.
 
 Files are encoded by the index's model; ids ask with their stored vectors; regions and genes as the set of universe
 regions that they overlap, except in the collection `regions`, where each of those asks with its stored contextual
-vector in each context.
+vector in each context. Several queries ask one by one, or together by their centroid.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,18 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..genome.intervals import Intervals
 from ..genome.tokensets import TokenSets
+from .asking_regions import asked_intervals, contextual, region_tokens, span
 from .inputs import pick, read_for
-from .regions import region_id
-from .regionstring import format_region, parse_region
-from .session import KINDS, VECTOR, Progress, Session
+from .session import KINDS, Progress, Session, no_progress
 
 if TYPE_CHECKING:
     from ..readers.inputs import ReadOptions
     from ..store.snapshot import Snapshot
 
-MAX_REGIONS = 50  # universe regions that one region string may ask for in the collection `regions`
+Interval = tuple[str, int, int]  # BED: chromosome, start, end
 
 
 @dataclass(frozen=True)
@@ -38,15 +36,76 @@ class Query:
         names: [q] name of each query.
         vectors: [q, d] float32; a zero vector asks for nothing.
         itself: [q] ids in the collection searched that are the query, left out of its own answers.
-        sets: [q] token sets behind the vectors; None where a query has none (contextual vectors of regions).
-        interval: the BED interval of a region or gene, 0-based half-open.
+        sets: [q] token sets behind the vectors; None where a query has none (contextual vectors, centroids).
+        intervals: [q] the BED interval of each query that is a region or gene (a gene's, from its first to its last
+            promoter), 0-based half-open; None for others.
+        only: ids that may be answers; None for all.
     """
 
     names: tuple[str, ...]
     vectors: npt.NDArray[np.float32]
     itself: tuple[tuple[str, ...], ...]
-    sets: TokenSets | None = None
-    interval: tuple[str, int, int] | None = None
+    sets: TokenSets | None
+    intervals: tuple[Interval | None, ...]
+    only: frozenset[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, rows: Sequence[int]) -> Query:
+        """Some of the queries."""
+        at = np.asarray(rows, np.int64)
+        return replace(
+            self,
+            names=tuple(self.names[i] for i in at),
+            vectors=self.vectors[at],
+            itself=tuple(self.itself[i] for i in at),
+            sets=None if self.sets is None else self.sets.take(at),
+            intervals=tuple(self.intervals[i] for i in at),
+        )
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How queries are resolved.
+
+    Attributes:
+        session: the open index.
+        snapshot: the generation that is asked.
+        collection: what is searched.
+        vector: name of the vectors that are compared.
+        items: of a file with several items, those that ask; empty for all.
+        contexts: for regions and genes in the collection `regions`, the contexts in which they ask.
+        options: how files are read.
+        progress: called with the number of items encoded.
+    """
+
+    session: Session
+    snapshot: Snapshot
+    collection: str
+    vector: str
+    items: Sequence[str]
+    contexts: Sequence[str]
+    options: ReadOptions
+    progress: Progress = no_progress
+
+
+def resolve_all(asking: Asking, texts: Sequence[str], centroid: bool) -> Query:
+    """Find out what queries are.
+
+    Args:
+        asking: how.
+        texts: each a file, else an indexed id, else a region string, else a gene symbol; at least one.
+        centroid: ask once with the mean of all, each scaled to length 1, instead of with each.
+
+    Raises:
+        InputError: a query is none of these.
+    """
+    if asking.items and len(texts) > 1:
+        raise InputError(f"--item picks from the items of one file; {len(texts)} queries are given")
+    parts = [_resolve(asking, text) for text in texts]
+    asked = parts[0] if len(parts) == 1 else _joined(parts)
+    return _centroid(asking.session, asked) if centroid else asked
 
 
 def resolve(
@@ -60,23 +119,28 @@ def resolve(
     options: ReadOptions | None,
     progress: Progress,
 ) -> Query:
-    """Find out what the query is: a file first, then an id, a region string, a gene."""
+    """`resolve_all` of a single query."""
+    from ..readers.inputs import ReadOptions
+
+    options = options or ReadOptions()
+    asking = Asking(session, snapshot, collection, vector, items, contexts, options, progress)
+    return resolve_all(asking, [text], False)
+
+
+def _resolve(asking: Asking, text: str) -> Query:
     if Path(text).exists():
-        return _from_file(session, text, vector, items, options, progress)
-    if items:
+        return _from_file(asking, text)
+    if asking.items:
         raise InputError(f"{text}: no such file; --item picks from the items of a file")
-    for kind in dict.fromkeys((collection, *KINDS.values())):
+    snapshot = asking.snapshot
+    for kind in dict.fromkeys((asking.collection, *KINDS.values())):
         found = snapshot.find(kind, text)
         if found is not None:
-            session.say(f"Query: {found} of the indexed {kind}")
-            vectors = snapshot.vectors(kind, [found], vector)
-            itself = _itself(snapshot, kind, found) if kind == collection else ()
+            asking.session.say(f"Query: {found} of the indexed {kind}")
+            itself = _itself(snapshot, kind, found) if kind == asking.collection else ()
             sets = snapshot.tokens(kind, [found]) if kind != "regions" else None
-            return Query((found,), vectors, (itself,), sets)
-    region = parse_region(text)
-    if region is None:
-        region = _gene(session, text)
-    return _from_region(session, snapshot, collection, text, region, contexts, vector)
+            return Query((found,), snapshot.vectors(kind, [found], asking.vector), (itself,), sets, (None,))
+    return _from_region(asking, text)
 
 
 def _itself(snapshot: Snapshot, kind: str, found: str) -> tuple[str, ...]:
@@ -88,109 +152,52 @@ def _itself(snapshot: Snapshot, kind: str, found: str) -> tuple[str, ...]:
     return tuple(f"{region}@{context}" for context in known)
 
 
-def _from_file(
-    session: Session,
-    path: str,
-    vector: str,
-    items: Sequence[str],
-    options: ReadOptions | None,
-    progress: Progress,
-) -> Query:
-    from ..readers.inputs import ReadOptions
-
-    found = read_for(session, [path], options or ReadOptions())
-    if items and len(found) > 1:
+def _from_file(asking: Asking, path: str) -> Query:
+    session = asking.session
+    found = read_for(session, [path], asking.options)
+    if asking.items and len(found) > 1:
         raise InputError(f"{path}: --item picks from one file; this manifest names {len(found)}")
     sets = TokenSets.concat([x.sets for x in found])
-    if items:
-        sets = sets.take(pick(found[0], items))
+    if asking.items:
+        sets = sets.take(pick(found[0], asking.items))
     empty = int((sets.lengths == 0).sum())
     if empty:
         session.say(f"{empty:,} of {len(sets):,} items have no region of the universe and get no answers")
-    return Query(sets.names, session.encode(sets, progress, vector), ((),) * len(sets), sets)
+    vectors = session.encode(sets, asking.progress, asking.vector)
+    return Query(sets.names, vectors, ((),) * len(sets), sets, (None,) * len(sets))
 
 
-def _gene(session: Session, symbol: str) -> tuple[str, int, int]:
-    if session.genes is None:
-        raise InputError(
-            f"{symbol!r} is no file, no indexed id and no region string (chr1:1001-1500); if it is a gene, "
-            "the index has no gene table: give one with `atacsearch index add-regions INDEX --genes TSS.bed`"
-        )
-    promoters = session.genes.promoters(symbol)
-    if not len(promoters):
-        raise InputError(
-            f"{symbol!r} is no file, no indexed id, no region string and no gene of the gene table"
-        )
-    chrom = promoters.names()[0]
-    own = promoters.names() == chrom
-    if not own.all():
-        session.say(f"{symbol}: promoters on several chromosomes, those on {chrom} are used")
-    return str(chrom), int(promoters.start[own].min()), int(promoters.end[own].max())
+def _from_region(asking: Asking, text: str) -> Query:
+    session = asking.session
+    asked = asked_intervals(session, text, asking.options)
+    sets = region_tokens(session, text, asked)
+    if asking.collection != "regions":
+        return Query((text,), session.encode(sets, name=asking.vector), ((),), sets, (span(asked),))
+    names, vectors, itself = contextual(session, asking.snapshot, text, sets[0], asking.contexts)
+    n = len(names)
+    return Query(names, vectors, (itself,) * n, None, (span(asked),) * n)
 
 
-def _from_region(
-    session: Session,
-    snapshot: Snapshot,
-    collection: str,
-    text: str,
-    interval: tuple[str, int, int],
-    contexts: Sequence[str],
-    vector: str,
-) -> Query:
-    chrom, start, end = interval
-    asked = Intervals.from_columns([chrom], [start], [end])
-    sets = session.universe.tokenize([asked])
-    tokens = sets[0]
-    session.say(
-        f"Query: {text} = BED {chrom} {start} {end}, overlaps {len(tokens):,} regions of the universe"
+def _joined(parts: Sequence[Query]) -> Query:
+    """Several queries, one after another."""
+    sets = [part.sets for part in parts if part.sets is not None]
+    return Query(
+        tuple(name for part in parts for name in part.names),
+        np.concatenate([part.vectors for part in parts]),
+        tuple(ids for part in parts for ids in part.itself),
+        TokenSets.concat(sets) if len(sets) == len(parts) else None,
+        tuple(interval for part in parts for interval in part.intervals),
     )
-    if not len(tokens):
-        raise InputError(
-            f"{text} (BED {chrom} {start} {end}) overlaps no region of the universe{_near(session, asked)}"
-        )
-    if collection != "regions":
-        named = TokenSets(sets.offsets, sets.tokens, (text,), sets.universe_digest)
-        return Query((text,), session.encode(named, name=vector), ((),), named, interval)
-    if len(tokens) > MAX_REGIONS:
-        raise InputError(
-            f"{text}: overlaps {len(tokens):,} regions of the universe; at most {MAX_REGIONS}, narrow it"
-        )
-    return _contextual(session, snapshot, text, tokens, interval, contexts)
 
 
-def _near(session: Session, asked: Intervals) -> str:
-    regions = session.universe.intervals
-    if asked.chroms[0] not in regions.chroms:
-        return f", which has no chromosome {asked.chroms[0]!r} (it has {', '.join(regions.chroms[:3])} ...)"
-    rows = np.flatnonzero(regions.names() == asked.chroms[0])
-    gap = np.maximum(regions.start[rows] - asked.end[0], asked.start[0] - regions.end[rows])
-    row = int(rows[np.argmin(gap)])
-    chrom, start, end = session.universe.region(row)
-    return f"; the nearest is {format_region(chrom, start, end)}, {int(gap.min()) + 1:,} bp away"
-
-
-def _contextual(
-    session: Session,
-    snapshot: Snapshot,
-    text: str,
-    tokens: npt.NDArray[np.uint32],
-    interval: tuple[str, int, int],
-    contexts: Sequence[str],
-) -> Query:
-    """Stored contextual vectors of these regions, one query for each region and context that is indexed."""
-    known = sorted(set(snapshot.table("regions", ["context"])["context"].to_pylist()))
-    unknown = [c for c in contexts if c not in known]
-    if unknown:
-        raise InputError(f"--context {unknown[0]}: no such context; there are: {', '.join(known)}")
-    wanted = [
-        region_id(*session.universe.region(int(t)), context) for t in tokens for context in contexts or known
-    ]
-    indexed = set(snapshot.all_ids("regions"))
-    present = [i for i in wanted if i in indexed]
-    if not present:
-        raise InputError(
-            f"{text}: none of its {len(tokens):,} universe regions is open in an indexed context"
-        )
-    vectors = snapshot.vectors("regions", present, VECTOR)
-    itself = tuple(region_id(*session.universe.region(int(t)), c) for t in tokens for c in known)
-    return Query(tuple(present), vectors, (itself,) * len(present), None, interval)
+def _centroid(session: Session, asked: Query) -> Query:
+    """One query: the mean direction of all that have a vector; what any of them is, is no answer."""
+    length = np.linalg.norm(asked.vectors, axis=1, keepdims=True)
+    has = length[:, 0] > 0
+    if not has.any():
+        raise InputError("--centroid: none of the queries has a region of the universe")
+    mean = (asked.vectors[has] / length[has]).mean(0, dtype=np.float64)
+    n = int(has.sum())
+    session.say(f"Query: the centroid of {n:,} vectors; their mean has length {np.linalg.norm(mean):.3f}")
+    itself = tuple(dict.fromkeys(i for ids in asked.itself for i in ids))
+    return Query((f"centroid of {n}",), mean.astype(np.float32)[None], (itself,), None, (None,))
