@@ -310,9 +310,8 @@ class _Loop:
         s, team = self.settings, self.team
         far = contrast = torch.zeros((), device=self.device)
         views = two_views(sets, rng, most=max(1, s.max_tokens // 2), rank=team.rank, size=team.size)
-        if self.projection is None:
-            views = views[:1]
-        halves = [in_order(pooled(self.model, view, self.device), view) for view in views]
+        used = views[:1] if self.projection is None else views
+        halves = [in_order(pooled(self.model, view, self.device), view) for view in used]
         if self.anchor is not None:
             rows = np.arange(team.rank, len(sets), team.size)
             most = min(self.model.config.max_position_embeddings, WHOLE * s.max_tokens)
