@@ -100,7 +100,8 @@ def run_clusters(
     if absent:
         note("no igraph: no rows of Leiden are made")
     k = len(np.unique(cells.labels))
-    out = []
+    out: list[dict[str, Any]] = []
+    kept: dict[tuple[str, str], list[list[str | None]]] = {}
     for title, make in VECTORS.items():
         if wanted and not any(part.lower() in title.lower() for part in wanted):
             continue
@@ -119,12 +120,73 @@ def run_clusters(
                     about = {"dataset": name, "vectors": title, "clusters": way, "seed": seed}
                     clusters = cluster(vectors, k, seed)
                     scores = agreement(cells.labels, clusters)
-                    row = cache.put(key, {**about, **scores, "found": len(np.unique(clusters))})
+                    named = [str(c) for c in clusters]
+                    row = cache.put(key, {**about, **scores, "found": len(np.unique(clusters))}, named)
                 if row is not None:
                     found.append(row)
             if found:
+                kept[title, way] = [cache.predictions(row["key"]) for row in found if row["n"]]
                 out.append(_row(name, title, way, found))
+    _add_intervals(cells.labels, kept, out)
     return out
+
+
+def _add_intervals(
+    truth: npt.NDArray[Any], kept: dict[tuple[str, str], list[list[str | None]]], rows: list[dict[str, Any]]
+) -> None:
+    """Give each row whose clusters were kept the interval of its ARI; ours also that of the best baseline's gain.
+
+    The best baseline is the row with the highest ARI, which the true labels choose, among those kept.
+    """
+    draws = {name: resampled_ari(truth, clusters) for name, clusters in kept.items() if clusters}
+    rivals = [r for r in rows if not r["ours"] and (r["vectors"], r["clusters"]) in draws]
+    best = max(rivals, key=lambda r: r["ari"], default=None)
+    for row in rows:
+        mine = draws.get((row["vectors"], row["clusters"]))
+        if mine is None:
+            continue
+        row["ari_interval"] = _between(mine)
+        if row["ours"] and best is not None:
+            row["gain"] = round(row["ari"] - best["ari"], 4)
+            row["gain_interval"] = _between(mine - draws[best["vectors"], best["clusters"]])
+            row["gain_over"] = f"{best['clusters']} on {best['vectors']}"
+
+
+def _between(draws: npt.NDArray[np.float64]) -> list[float]:
+    return [round(float(x), 4) for x in np.quantile(draws, (0.025, 0.975))]
+
+
+def resampled_ari(
+    truth: npt.NDArray[Any], clusters: Sequence[Sequence[str | None]], *, resamples: int = 500, seed: int = 0
+) -> npt.NDArray[np.float64]:
+    """[resamples] ARI, mean over clusterings, on cells drawn with replacement.
+
+    Equal seeds and lengths draw the same cells, so that two answers may be subtracted. The clusterings stay as they
+    are: what another draw of cells would do to them is not in the interval.
+    """
+    names = np.unique(truth, return_inverse=True)[1]
+    tables = []
+    for found in clusters:
+        codes = np.unique(np.asarray(found, dtype=str), return_inverse=True)[1]
+        tables.append((codes, int(names.max()) + 1, int(codes.max()) + 1))
+    rng = np.random.default_rng(seed)
+    out = np.empty(resamples)
+    for i in range(resamples):
+        rows = rng.integers(len(names), size=len(names))
+        out[i] = np.mean([_ari(names[rows] * k + codes[rows], n, k) for codes, n, k in tables])
+    return out
+
+
+def _ari(pairs: npt.NDArray[np.int64], n: int, k: int) -> float:
+    """Adjusted Rand index of a flat contingency (Hubert & Arabie 1985)."""
+    table = np.bincount(pairs, minlength=n * k).reshape(n, k).astype(np.float64)
+
+    def two(x: Any) -> float:
+        return float((x * (x - 1) / 2).sum())
+
+    both, rows, columns, total = two(table), two(table.sum(1)), two(table.sum(0)), two(table.sum())
+    chance = rows * columns / total
+    return (both - chance) / ((rows + columns) / 2 - chance)
 
 
 def _row(name: str, title: str, way: str, found: Sequence[dict[str, Any]]) -> dict[str, Any]:
