@@ -18,9 +18,11 @@ import numpy.typing as npt
 
 from ..genome.tokensets import TokenSets
 from ..genome.weighting import tfidf
+from .calibration import Calibration
 from .labelheads import unit
 
 Floats = npt.NDArray[np.floating[Any]]
+CALIBRATION = "calibration"
 BLOCK = 4_096  # sets whose TF-IDF rows are held at once
 
 
@@ -35,6 +37,7 @@ class ClassHead:
         deep: [d, K] float32 scores of the encoder's components.
         offset: [K] float32.
         kind: the collection whose items get this vector, that of the items it was fitted on.
+        calibration: how scores become probabilities that can be trusted; None where too few items were there.
     """
 
     classes: tuple[str, ...]
@@ -43,6 +46,7 @@ class ClassHead:
     deep: npt.NDArray[np.float32]
     offset: npt.NDArray[np.float32]
     kind: str = "cells"
+    calibration: Calibration | None = None
 
     @property
     def dim(self) -> int:
@@ -76,8 +80,30 @@ class ClassHead:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """What is to be stored as arrays; `facts` has the rest."""
-        return {"idf": self.idf, "wide": self.wide, "deep": self.deep, "offset": self.offset}
+        own = {"idf": self.idf, "wide": self.wide, "deep": self.deep, "offset": self.offset}
+        if self.calibration is not None:
+            own |= {f"{CALIBRATION}/{name}": array for name, array in self.calibration.arrays().items()}
+        return own
 
     def facts(self) -> dict[str, Any]:
         """What is to be stored as JSON."""
-        return {"classes": list(self.classes), "kind": self.kind}
+        own: dict[str, Any] = {"classes": list(self.classes), "kind": self.kind}
+        return own if self.calibration is None else own | {CALIBRATION: self.calibration.facts()}
+
+    @classmethod
+    def of(cls, arrays: dict[str, npt.NDArray[Any]], facts: dict[str, Any]) -> ClassHead:
+        """What `arrays` and `facts` stored. Raises `KeyError` where something is missing."""
+        calibration = None
+        if CALIBRATION in facts:
+            prefix = f"{CALIBRATION}/"
+            own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+            calibration = Calibration.of(own, facts[CALIBRATION])
+        return cls(
+            tuple(facts["classes"]),
+            arrays["idf"],
+            arrays["wide"],
+            arrays["deep"],
+            arrays["offset"],
+            facts["kind"],
+            calibration,
+        )

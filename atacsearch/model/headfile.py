@@ -53,14 +53,10 @@ def load_heads(path: Path) -> dict[str, Head]:
             heads[label] = PlainHead(found["weights"], found["table"], found["offset"])
             continue
         if "classes" in own:
-            heads[label] = ClassHead(
-                tuple(own["classes"]),
-                found["idf"],
-                found["wide"],
-                found["deep"],
-                found["offset"],
-                own["kind"],
-            )
+            try:
+                heads[label] = ClassHead.of(found, own)
+            except KeyError as error:
+                raise InputError(f"{path}: the head of {label} lacks {error}; train again") from None
             continue
         kinds = Kinds(found["counts"], found["totals"], found["parent"], own["prior"], own["mean_size"])
         guide = PlainHead(found["guide.weights"], found["guide.table"], found["guide.offset"])

@@ -1,7 +1,8 @@
 """Training a class head on labelled cells: `train celltype` with the loss `head`, its default.
 
 The encoder stays as unlabelled training left it; the head makes a second vector, named after the label column,
-by which that label is transferred. It is fitted twice: without the held-out cells, for the figures, then on all.
+by which that label is transferred. It is fitted on all cells, and before that once a fold, without the groups of
+that fold: from those scores come its calibration and the figures of the model card.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import numpy as np
 from ..errors import InputError
 from ..genome.tokensets import TokenSets
 from ..genome.weighting import inverse_document_frequency
+from ..model.calibration import fit_calibration
 from ..model.checkpoint import Model
 from ..model.device import choose_device
 from .classfit import fit_class_head
-from .comparison import REFERENCE, labelled_rows
-from .holdout import hold_out
-from .neighbours import nearest, scores, svd_vectors
+from .comparison import labelled_rows
+from .crossfit import cross_fit
+from .neighbours import scores
 from .state import RunFolder, fingerprint
 from .vectors import embed_sets
 
@@ -38,8 +40,9 @@ def train_class_head(
     *,
     unlabelled: TokenSets | None = None,
     batches: Sequence[str | None] | None = None,
+    batch_column: str = "batch",
     kind: str = "cells",
-    holdout: float = 0.1,
+    fresh: bool = False,
     seed: int = 0,
     device: str = "auto",
     progress: Progress | None = None,
@@ -53,10 +56,11 @@ def train_class_head(
         labels: label of each; cells without one (None) and empty cells are left out.
         out: folder for the checkpoint and `training.jsonl`.
         unlabelled: further sets, which count in the weights of regions.
-        batches: donor, library or replicate of each cell; with three or more a whole one is held out.
+        batches: donor, library or replicate of each cell; with two or more, whole ones are held out.
+        batch_column: the name of their column, kept with the calibration.
         kind: `cells` or `bedfiles`: which items are trained on, and get the vector when they are indexed.
-        holdout: share of the cells that are held out for the figures.
-        seed: of the held-out cells.
+        fresh: whether the model is the warm start of its input and nothing else, see `cross_fit`.
+        seed: of draws.
         device: `auto`, `cpu` or `cuda`.
         progress: called with a record after each step.
 
@@ -72,13 +76,12 @@ def train_class_head(
         raise InputError(f"cell-type training needs at least 2 labels, got {classes.tolist()}")
     cells, names = sets.take(rows), classes[codes]
     n_regions = model.config.n_regions
-    train, held, how = hold_out(codes, groups, holdout, seed)
     run = RunFolder(
         out,
         fingerprint({"task": "class head", "label": label, "seed": seed, "classes": classes.tolist()}, cells),
-        restart=True,  # there is nothing to resume: all of it takes a minute or so
+        restart=True,  # there is nothing to resume: all of it takes some minutes
     )
-    run.log(event="start", cells=len(cells), classes=len(classes), held_out=how)
+    run.log(event="start", cells=len(cells), classes=len(classes))
 
     def done(step: int, steps: int, stage: str = "encoding") -> None:
         if progress is not None:
@@ -90,30 +93,45 @@ def train_class_head(
     idf = inverse_document_frequency(
         cells if unlabelled is None else TokenSets.concat([cells, unlabelled]), n_regions
     )
-    voters = train
-    if len(train) > REFERENCE:
-        voters = np.sort(np.random.default_rng(seed).choice(train, REFERENCE, replace=False))
     joined = unlabelled is not None
-    trial = fit_class_head(
-        cells.take(train), general[train], names[train], idf=idf, n_regions=n_regions, joined=joined
+    held = cross_fit(
+        cells,
+        general,
+        names,
+        groups,
+        idf=idf,
+        n_regions=n_regions,
+        joined=joined,
+        fresh=fresh,
+        seed=seed,
+        done=lambda step, steps: done(step, steps, "held-out folds"),
     )
-    ours = [trial.vectors(cells.take(r), general[r]) for r in (voters, held)]
-    theirs = svd_vectors(cells.take(voters), cells.take(held), n_regions, seed=seed)
-    figures = {
-        method: scores(names[held], nearest(a, names[voters], b))
-        for method, (a, b) in {OURS: ours, THEIRS: theirs}.items()
-    }
-    done(0, 2, "class head")
-    run.log(event="held out", **{f"held_out_{k}": v for k, v in figures[OURS].items()})
+    truth = np.searchsorted(classes, names[held.rows])
+    calibration = fit_calibration(
+        classes.tolist(),
+        held.scores,
+        truth,
+        cells.lengths[held.rows],
+        ["all"] * len(held.rows) if groups is None else groups[held.rows].tolist(),
+        batch_column if groups is not None else "",
+    )
+    called = held.scores.argmax(1) if calibration is None else calibration.held_out.called
+    figures = {}
+    if len(held.rows):
+        figures = {
+            OURS: scores(names[held.rows], classes[called]),
+            THEIRS: scores(names[held.rows], held.simple.astype(str)),
+        }
+        run.log(event="held out", **{f"held_out_{k}": v for k, v in figures[OURS].items()})
     head = fit_class_head(cells, general, names, idf=idf, n_regions=n_regions, joined=joined)
-    model.heads[label] = replace(head, kind=kind)
+    model.heads[label] = replace(head, kind=kind, calibration=calibration)
     done(1, 2, "class head")
     summary = {
         "cells": len(cells),
-        "cells_held_out": len(held),
-        "held_out": how,
+        "cells_held_out": len(held.rows),
+        "held_out": held.how,
         "classes": classes.tolist(),
-        "held_out_accuracy": figures[OURS]["accuracy"],
+        "held_out_accuracy": figures[OURS]["accuracy"] if figures else None,
         "figures": figures,
     }
     model.own["celltype"] = {"loss": "head", "seed": seed, **summary}

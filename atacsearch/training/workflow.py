@@ -24,6 +24,7 @@ from .celltype import CelltypeSettings, train_celltype
 from .classtraining import train_class_head
 from .comparison import compare_held_out, labelled_rows
 from .corpus import Corpus
+from .crossfit import FOLDS
 from .distributed import Team, join_team
 from .holdout import hold_out
 from .plan import describe, duration, expect, size, time_head, time_steps, time_warm_start
@@ -217,8 +218,9 @@ def celltype_files(
                 folder,
                 unlabelled=work.unlabelled,
                 batches=batches,
+                batch_column=batch or "",
                 kind=work.items[0].kind,
-                holdout=settings.holdout,
+                fresh=warm and pretraining is None,
                 seed=settings.seed,
                 device=device,
                 progress=watch,
@@ -262,7 +264,7 @@ def celltype_files(
             say(line)
         if settings.loss == "head":
             seconds = time_head(work.sets, labels, work.model.config.n_regions)
-            say(f"class head: expected {duration(2 * seconds)}")
+            say(f"class head: expected {duration((1 + FOLDS) * seconds)}")
         return {}
     if pretraining is not None:
         learn_unlabelled(Path(out) / "pretraining", progress)
@@ -270,16 +272,19 @@ def celltype_files(
         warm_start(work.model, work.all_sets, seed=settings.seed)
     work.model.own["label"] = label
     summary = fine_tune(Path(out), progress)
-    notes = [
-        "All rows are votes of the 15 nearest training items, by cosine distance; the simple method is "
-        "fitted on the training items alone."
-    ]
     if settings.loss == "head":
         figures, shown = summary["figures"], {"loss": "head", "seed": settings.seed}
-        notes.append(
-            "The head of these figures never saw the held-out items; that of the checkpoint saw all."
-        )
+        notes = [
+            "Each fold is named by a head fitted on the others; that of the checkpoint saw all. The power and the "
+            "biases of its calibration are fitted on all folds together, which favours it a little.",
+            "The simple method is a vote of the 15 nearest training items, by cosine distance, fitted on the "
+            "training items alone, in the same folds.",
+        ]
     else:
+        notes = [
+            "All rows are votes of the 15 nearest training items, by cosine distance; the simple method is "
+            "fitted on the training items alone."
+        ]
         rows, codes, groups = labelled_rows(work.sets, labels, batches)
         train, held, _ = hold_out(codes, groups, settings.holdout, settings.seed)
         figures, shown = (

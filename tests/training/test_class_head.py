@@ -44,7 +44,7 @@ def test_it_names_new_cells_and_is_kept_on_disk(tmp_path: Path) -> None:
     assert again.vectors == {"general": model.dim, "cell_type": 3}
     same = Encoder(again, device="cpu").encode_as(["cell_type"], new)["cell_type"]
     assert np.allclose(same, vectors["cell_type"], atol=1e-6)
-    assert summary["cells_held_out"] == 9
+    assert summary["cells_held_out"] == 90
     assert set(summary["figures"]) == {"this model", "TF-IDF + SVD + kNN"}  # type: ignore[arg-type]
 
 
@@ -94,9 +94,13 @@ def test_unlabelled_cells_count_in_the_weights_of_regions(tmp_path: Path) -> Non
     assert np.array_equal(head.idf, inverse_document_frequency(TokenSets.concat([sets, more]), V))
 
 
-def test_a_whole_batch_is_held_out_where_there_are_three(tmp_path: Path) -> None:
-    _, summary = trained(tmp_path, batches=[f"donor {i % 4}" for i in range(90)])
-    assert "the whole group" in str(summary["held_out"])
+def test_whole_batches_are_held_out_where_there_are_several(tmp_path: Path) -> None:
+    model, summary = trained(tmp_path, batches=[f"donor {i % 7}" for i in range(90)], batch_column="donor")
+    assert summary["held_out"] == "5 folds of whole groups, of 7 groups"
+    held = model.heads["cell_type"].calibration.held_out  # type: ignore[union-attr]
+    assert held.column == "donor"
+    assert len(held.groups) == 7
+    assert load_model(tmp_path).heads["cell_type"].calibration.held_out.groups == held.groups  # type: ignore[union-attr]
 
 
 def test_one_label_is_too_few(tmp_path: Path) -> None:

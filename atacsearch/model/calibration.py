@@ -1,0 +1,300 @@
+"""Calibration: from scores of classes to probabilities that hold on items of groups that were never seen.
+
+Scores come from a class head or from neighbours; what turns them into probabilities is fitted on held-out groups
+(donors, libraries, collections): `p = softmax(power * scores + bias)`, vector scaling of one common power (Guo et
+al. 2017, arXiv:1706.04599), its biases drawn to 0 by a normal prior.
+
+The same held-out items say when an item is unlike all classes: where its best score is lower than those of items
+of the called class and of its depth usually are. Every number a user sees (expected calibration error, thresholds
+of label sets, the false-unknown rate) is read from the held-out items that are kept here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating[Any]]
+Codes = npt.NDArray[np.int64]
+
+BIAS_PRIOR = 0.5  # standard deviation of a class's bias, in units of log odds
+POWER_PRIOR = 1.0  # of log(power) around log(START)
+START = 0.5
+FEWEST = 20  # held-out items of a fit
+MIN_GROUPS = 3  # held-out groups of a class from which its confidence counts as calibrated
+FALSE_UNKNOWN = 0.05  # share of held-out items that the rule calls unknown
+_PSEUDO = 5.0  # items of the whole that each class's expected score is drawn to
+_PSEUDO_SPREAD = 20.0
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The items that a calibration was fitted on, none of which the scores had seen the group of.
+
+    Attributes:
+        truth: [m] code of the true class.
+        called: [m] code of the most probable one.
+        true_probability: [m] probability that the true class got.
+        confidence: [m] that of the called one.
+        novelty: [m] how unlike the called class.
+        group: [m] which group the item is of, a code.
+        groups: names of the groups; one name where all items are of one group.
+        column: label column of the groups, empty where there was none.
+    """
+
+    truth: Codes
+    called: Codes
+    true_probability: Floats
+    confidence: Floats
+    novelty: Floats
+    group: Codes
+    groups: tuple[str, ...]
+    column: str = ""
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """[m] whether the call is the truth."""
+        return self.called == self.truth
+
+    def weights(self) -> Floats:
+        """[m] weights by which every group counts alike, adding up to 1."""
+        counts = np.bincount(self.group, minlength=len(self.groups)).astype(np.float64)
+        weights = 1.0 / counts[self.group]
+        return weights / weights.sum()
+
+    def groups_of(self, n_classes: int) -> npt.NDArray[np.int64]:
+        """[K] number of groups in which each class occurs."""
+        pairs = np.unique(np.stack([self.truth, self.group]), axis=1)
+        return np.bincount(pairs[0], minlength=n_classes)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What reads scores of K classes.
+
+    Attributes:
+        classes: K names.
+        power, bias: of the probabilities; a number and [K].
+        expected, slope, middle, spread: best score of an item of each class and of `depth` regions is about
+            `expected + slope * (log(depth) - middle)`, give or take `spread`; [K], numbers and [K].
+        held_out: what it was fitted on.
+    """
+
+    classes: tuple[str, ...]
+    power: float
+    bias: Floats
+    expected: Floats
+    slope: float
+    middle: float
+    spread: Floats
+    held_out: HeldOut
+
+    def probabilities(self, scores: Floats, allowed: npt.NDArray[np.bool_] | None = None) -> Floats:
+        """Probabilities of classes.
+
+        Args:
+            scores: [n, K].
+            allowed: [K] classes that may be answers; the others get 0.
+
+        Returns:
+            [n, K] float64, rows adding up to 1.
+        """
+        return softmax(self._logits(scores), allowed)
+
+    def novelty(self, scores: Floats, depth: npt.NDArray[Any]) -> Floats:
+        """[n] how many spreads the best score of each item lies below that of its class at its depth.
+
+        Args:
+            scores: [n, K].
+            depth: [n] open regions of the items, at least 1.
+        """
+        logits = self._logits(scores)
+        called = logits.argmax(1)
+        usual = self.expected[called] + self.slope * (np.log(np.maximum(depth, 1)) - self.middle)
+        return np.asarray((usual - logits.max(1)) / self.spread[called])
+
+    def novelty_limit(self, rate: float = FALSE_UNKNOWN) -> float:
+        """The novelty that this share of held-out items exceeds, every group counted alike."""
+        return upper_quantile(self.held_out.novelty, self.held_out.weights(), rate)
+
+    def set_limit(self, coverage: float) -> float:
+        """Probability from which a class belongs to the label set that holds the truth at a rate of `coverage`.
+
+        Split conformal prediction with the least ambiguous sets (Sadinle et al. 2019,
+        doi:10.1080/01621459.2017.1395341), every group counted alike; an item more than there is stands for the
+        new one.
+        """
+        held = self.held_out
+        rate = min(1.0, coverage * (len(held) + 1) / len(held))
+        return -upper_quantile(-held.true_probability, held.weights(), 1 - rate)
+
+    def few_groups(self) -> list[str]:
+        """Classes of fewer than `MIN_GROUPS` held-out groups, whose confidence is not calibrated."""
+        found = self.held_out.groups_of(len(self.classes)) < MIN_GROUPS
+        return [name for name, few in zip(self.classes, found, strict=True) if few]
+
+    def _logits(self, scores: Floats) -> Floats:
+        return self.power * np.asarray(scores, np.float64) + self.bias
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """What is to be stored as arrays; `facts` has the rest."""
+        held = self.held_out
+        return {
+            "bias": self.bias.astype(np.float64),
+            "expected": self.expected.astype(np.float64),
+            "spread": self.spread.astype(np.float64),
+            "truth": held.truth.astype(np.int16),
+            "called": held.called.astype(np.int16),
+            "true_probability": held.true_probability.astype(np.float32),
+            "confidence": held.confidence.astype(np.float32),
+            "novelty": held.novelty.astype(np.float32),
+            "group": held.group.astype(np.int32),
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """What is to be stored as JSON."""
+        return {
+            "classes": list(self.classes),
+            "power": self.power,
+            "slope": self.slope,
+            "middle": self.middle,
+            "groups": list(self.held_out.groups),
+            "column": self.held_out.column,
+        }
+
+    @classmethod
+    def of(cls, arrays: dict[str, npt.NDArray[Any]], facts: dict[str, Any]) -> Calibration:
+        """What `arrays` and `facts` stored. Raises `KeyError` where something is missing."""
+        held = HeldOut(
+            *(arrays[name].astype(np.int64) for name in ("truth", "called")),
+            *(arrays[name].astype(np.float64) for name in ("true_probability", "confidence", "novelty")),
+            arrays["group"].astype(np.int64),
+            tuple(facts["groups"]),
+            facts["column"],
+        )
+        return cls(
+            tuple(facts["classes"]),
+            float(facts["power"]),
+            arrays["bias"],
+            arrays["expected"],
+            float(facts["slope"]),
+            float(facts["middle"]),
+            arrays["spread"],
+            held,
+        )
+
+
+def fit_calibration(
+    classes: Sequence[str],
+    scores: Floats,
+    truth: Codes,
+    depth: npt.NDArray[Any],
+    groups: Sequence[str],
+    column: str = "",
+) -> Calibration | None:
+    """Fit a calibration on held-out items.
+
+    Args:
+        classes: K names.
+        scores: [m, K] scores by something that has not seen the item's group.
+        truth: [m] code of the true class.
+        depth: [m] open regions of each item.
+        groups: [m] group of each item.
+        column: label column of the groups.
+
+    Returns:
+        The calibration; None where there are fewer than `FEWEST` items or two classes.
+    """
+    from scipy.optimize import minimize
+
+    truth = np.asarray(truth, np.int64)
+    if len(truth) < FEWEST or len(np.unique(truth)) < 2:
+        return None
+    scores = np.asarray(scores, np.float64)
+    m, k = scores.shape
+    names, group = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    rows = np.arange(m)
+
+    def loss(at: Floats) -> tuple[float, Floats]:
+        power, bias = np.exp(at[0]), at[1:]
+        logits = power * scores + bias
+        top = logits.max(1, keepdims=True)
+        total = np.exp(logits - top).sum(1)
+        nll = (np.log(total) + top[:, 0] - logits[rows, truth]).mean()
+        wrong = np.exp(logits - top) / total[:, None]
+        wrong[rows, truth] -= 1.0
+        slope = np.concatenate([[(wrong * scores).sum() * power], wrong.sum(0)]) / m
+        prior = (at[0] - np.log(START)) / POWER_PRIOR, bias / BIAS_PRIOR
+        nll += (prior[0] ** 2 + (prior[1] ** 2).sum()) / (2 * m)
+        slope += np.concatenate([[prior[0] / POWER_PRIOR], prior[1] / BIAS_PRIOR]) / m
+        return float(nll), slope
+
+    found = minimize(loss, np.concatenate([[np.log(START)], np.zeros(k)]), jac=True, method="L-BFGS-B").x
+    power, bias = float(np.exp(found[0])), found[1:]
+    logits = power * scores + bias
+    called = logits.argmax(1)
+    expected, slope, middle, spread = _usual(logits.max(1), called, np.asarray(depth), k)
+    probability = softmax(logits)
+    held = HeldOut(
+        truth,
+        called.astype(np.int64),
+        probability[rows, truth],
+        probability[rows, called],
+        np.zeros(m),
+        group.astype(np.int64),
+        tuple(str(name) for name in names),
+        column,
+    )
+    whole = Calibration(tuple(classes), power, bias, expected, slope, middle, spread, held)
+    return _with_novelty(whole, whole.novelty(scores, depth))
+
+
+def _with_novelty(calibration: Calibration, novelty: Floats) -> Calibration:
+    from dataclasses import replace
+
+    return replace(calibration, held_out=replace(calibration.held_out, novelty=novelty))
+
+
+def _usual(
+    best: Floats, called: Codes, depth: npt.NDArray[Any], k: int
+) -> tuple[Floats, float, float, Floats]:
+    """Regression of the best score on class and log depth; classes of few items are drawn to the whole."""
+    x = np.log(np.maximum(depth, 1).astype(np.float64))
+    middle = float(x.mean())
+    x = x - middle
+    counts = np.bincount(called, minlength=k).astype(np.float64)
+    # The slope within classes, so that deep classes of high scores do not make one.
+    seen = np.maximum(counts, 1)
+    x_in = x - (np.bincount(called, x, minlength=k) / seen)[called]
+    best_in = best - (np.bincount(called, best, minlength=k) / seen)[called]
+    slope = float((x_in * best_in).sum() / max((x_in**2).sum(), 1e-9))
+    level = best - slope * x
+    expected = (np.bincount(called, level, minlength=k) + _PSEUDO * level.mean()) / (counts + _PSEUDO)
+    off = (level - expected[called]) ** 2
+    variance = (np.bincount(called, off, minlength=k) + _PSEUDO_SPREAD * off.mean()) / (
+        counts + _PSEUDO_SPREAD
+    )
+    return expected, slope, middle, np.sqrt(np.maximum(variance, 1e-12))
+
+
+def softmax(logits: Floats, allowed: npt.NDArray[np.bool_] | None = None) -> Floats:
+    """[n, K] probabilities; columns that are not allowed get 0."""
+    if allowed is not None:
+        logits = np.where(allowed, logits, -np.inf)
+    odds = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray(odds / odds.sum(1, keepdims=True))
+
+
+def upper_quantile(values: Floats, weights: Floats, share: float) -> float:
+    """The smallest of the values such that at most `share` of the weight lies above it."""
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(weights[order])
+    at = int(np.searchsorted(below, (1 - share) * below[-1] - 1e-12))
+    return float(values[order[min(at, len(order) - 1)]])

@@ -1,0 +1,92 @@
+"""Calibration: probabilities, label sets and novelty that hold on items like those that were held out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from atacsearch.model.calibration import Calibration, fit_calibration, softmax, upper_quantile
+
+K = 4
+
+
+def drawn(n: int, seed: int, sharp: float = 3.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores that are `sharp` times as sure as they should be, their truths, and depths."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 2, (n, K)) + np.array([1.0, 0.0, 0.0, -1.0])
+    truth = np.array([rng.choice(K, p=p) for p in softmax(logits)])
+    depth = rng.integers(50, 5000, n)
+    return sharp * (logits - np.array([1.0, 0.0, 0.0, -1.0])), truth, depth
+
+
+def fitted(n: int = 3000, groups: int = 5) -> Calibration:
+    scores, truth, depth = drawn(n, 0)
+    found = fit_calibration(list("abcd"), scores, truth, depth, [f"g{i % groups}" for i in range(n)], "donor")
+    assert found is not None
+    return found
+
+
+def test_it_finds_the_power_and_the_biases() -> None:
+    found = fitted()
+    assert found.power == pytest.approx(1 / 3, rel=0.1)
+    assert np.allclose(found.bias - found.bias.mean(), np.array([1, 0, 0, -1]), atol=0.3)
+
+
+def test_probabilities_hold_on_new_items() -> None:
+    scores, truth, _ = drawn(20_000, 1)
+    p = fitted().probabilities(scores)
+    assert np.allclose(p.sum(1), 1)
+    called, sure = p.argmax(1), p.max(1)
+    for low, high in ((0.3, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 1.0)):
+        rows = (sure >= low) & (sure < high)
+        assert (called == truth)[rows].mean() == pytest.approx(sure[rows].mean(), abs=0.04)
+
+
+def test_classes_that_are_not_allowed_get_nothing() -> None:
+    scores, _, _ = drawn(50, 2)
+    p = fitted().probabilities(scores, np.array([True, False, True, False]))
+    assert not p[:, [1, 3]].any()
+    assert np.allclose(p.sum(1), 1)
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.9, 0.99])
+def test_label_sets_hold_the_truth_at_their_rate(coverage: float) -> None:
+    scores, truth, _ = drawn(20_000, 3)
+    found = fitted()
+    p = found.probabilities(scores)
+    held = p[np.arange(len(p)), truth] >= found.set_limit(coverage)
+    assert held.mean() == pytest.approx(coverage, abs=0.02)
+
+
+def test_the_limit_of_novelty_has_its_rate_and_flat_scores_exceed_it() -> None:
+    found = fitted()
+    scores, _, depth = drawn(20_000, 4)
+    assert (found.novelty(scores, depth) > found.novelty_limit(0.05)).mean() == pytest.approx(0.05, abs=0.02)
+    assert (found.novelty(scores - 30, depth) > found.novelty_limit(0.05)).all()
+
+
+def test_what_is_stored_is_what_was_fitted() -> None:
+    found = fitted(200)
+    again = Calibration.of(found.arrays(), found.facts())
+    scores, _, _ = drawn(20, 5)
+    assert np.allclose(again.probabilities(scores), found.probabilities(scores))
+    assert again.set_limit(0.9) == pytest.approx(found.set_limit(0.9), abs=1e-6)
+    assert again.novelty_limit() == pytest.approx(found.novelty_limit(), abs=1e-5)
+    assert again.held_out.groups == found.held_out.groups
+    assert again.few_groups() == found.few_groups() == []
+    assert fitted(200, groups=2).few_groups() == list("abcd")
+
+
+def test_too_few_items_give_none() -> None:
+    scores, truth, depth = drawn(15, 6)
+    assert fit_calibration(list("abcd"), scores, truth, depth, ["g"] * 15) is None
+    assert (
+        fit_calibration(list("abcd"), np.zeros((40, K)), np.zeros(40, int), np.ones(40), ["g"] * 40) is None
+    )
+
+
+def test_a_quantile_counts_weights() -> None:
+    values = np.array([1.0, 2.0, 3.0, 4.0])
+    assert upper_quantile(values, np.ones(4), 0.25) == 3.0
+    assert upper_quantile(values, np.array([1, 1, 1, 97.0]), 0.25) == 4.0
+    assert upper_quantile(values, np.ones(4), 0.0) == 4.0
