@@ -68,7 +68,7 @@ def unions(sets: TokenSets, pairs: npt.NDArray[np.int64]) -> TokenSets:
         >>> unions(sets, np.array([[0, 1]]))[0].tolist()
         [1, 2, 5]
     """
-    joined = [np.union1d(sets[a], sets[b]) for a, b in pairs]
+    joined: list[Any] = [np.union1d(sets[a], sets[b]) for a, b in pairs]
     return TokenSets.from_lists(joined, universe_digest=sets.universe_digest)
 
 
