@@ -115,16 +115,21 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({str(self.session.index.path)!r})"
 
-    def search(self, kind: str, query: str | Path, **options: Any) -> pd.DataFrame:
+    def search(self, kind: str, query: Inputs | None = None, **options: Any) -> pd.DataFrame:
         """The nearest cells, BED files or regions; see `search_table` for the arguments."""
         return self.search_table(kind, query, **options).to_pandas()
 
     def search_table(
         self,
         kind: str,
-        query: str | Path,
+        query: Inputs | None = None,
         *,
+        text: str | None = None,
+        centroid: bool = False,
         k: int = 10,
+        offset: int = 0,
+        group_by: str | None = None,
+        diverse: bool | float = False,
         where: Words = (),
         items: Words = (),
         contexts: Words = (),
@@ -141,8 +146,15 @@ class Client:
 
         Args:
             kind: `cells`, `beds` or `regions`.
-            query: a file, an indexed id, a region string (1-based inclusive) or a gene symbol.
+            query: one or several of: a file, an indexed id, a region string (1-based inclusive), a gene symbol
+                (all its promoters); None with a text alone.
+            text: words that the labels of answers must have; alone, it ranks by them (BM25).
+            centroid: ask with the mean vector of all queries instead of with each.
             k: answers for each query.
+            offset: answers left out before them, for the next page.
+            group_by: label column of which each value gives its best answer only.
+            diverse: choose answers that differ from one another; a number is the lambda of maximal marginal
+                relevance, True for 0.5.
             where: conditions on the answers, such as `assay=ATAC-seq`.
             items: of a file with several items, those that ask.
             contexts: for a region or gene in `regions`, the contexts in which it asks.
@@ -162,6 +174,8 @@ class Client:
         Raises:
             InputError: an unknown query, column or context, or an empty collection.
         """
+        from .query.diversity import LAMBDA
+        from .query.page import Page
         from .query.rerank import CANDIDATES, Ranking
         from .query.search import search
 
@@ -169,7 +183,14 @@ class Client:
             self.session,
             kind,
             query,
-            k=k,
+            text=text,
+            centroid=centroid,
+            page=Page(
+                k,
+                offset,
+                group_by,
+                (LAMBDA if diverse is True else diverse) if diverse is not False else None,
+            ),
             where=_words(where),
             items=_words(items),
             contexts=_words(contexts),
@@ -180,13 +201,14 @@ class Client:
             progress=progress,
         )
 
-    def for_reading(self, kind: str, table: Any) -> Any:
+    def for_reading(self, kind: str, table: Any, keep: Words = ()) -> Any:
         """A table of `search_table` with the columns that are read on a terminal; see `query.shown`."""
         from .query.session import KINDS
         from .query.shown import for_reading
 
         snapshot = self.session.snapshot()
-        return for_reading(table, snapshot.columns(KINDS[kind]), snapshot.count(KINDS[kind]))
+        known, items = snapshot.columns(KINDS[kind]), snapshot.count(KINDS[kind])
+        return for_reading(table, known, items, _words(keep))
 
     def annotate(self, inputs: Inputs, label: Words, **options: Any) -> pd.DataFrame:
         """Names for cells or BED files by label transfer; see `annotate_table` for the arguments."""
@@ -232,6 +254,61 @@ class Client:
             where=_words(where),
             reference=reference,
             progress=progress,
+        )
+
+    def overlap(self, query: str | Path, **options: Any) -> pd.DataFrame:
+        """Which files, cell types and contexts have a region; see `overlap_table` for the arguments."""
+        return self.overlap_table(query, **options).to_pandas()
+
+    def overlap_table(
+        self,
+        query: str | Path,
+        *,
+        collections: Words = (),
+        by: str | None = None,
+        where: Words = (),
+        together: bool = False,
+        every: bool = False,
+        k: int | None = None,
+        columns: Words = (),
+        options: ReadOptions | None = None,
+    ) -> Any:
+        """Which files, cell types and contexts have the universe regions of a query, as a `pyarrow.Table`.
+
+        Args:
+            query: a region string (1-based inclusive), a gene symbol, or a BED file (each region asks).
+            collections: of `cells`, `beds` and `regions` (contexts); all that hold something where it is empty.
+            by: label column by which cells and BED files are counted, or `id` for one row an item.
+            where: conditions on the items that are counted.
+            together: ask with all regions of the query at once.
+            every: give groups in which nothing is open, too.
+            k: at most so many rows for each query and collection.
+            columns: label columns to add to rows of single items.
+            options: genome of the query, chain file.
+
+        Returns:
+            `query`, its BED interval, `query_regions, collection, by, value, n_open, n_all, fraction, n_regions`;
+            see `query.overlap`.
+
+        Raises:
+            InputError: an unknown query or column, no overlap with the universe, an empty index, a damaged file.
+
+        Example:
+            >>> index.overlap("chr11:118,340,001-118,345,000", by="cell_type")     # doctest: +SKIP
+        """
+        from .query.overlap import overlap
+
+        return overlap(
+            self.session,
+            query,
+            collections=_words(collections),
+            by=by,
+            where=_words(where),
+            together=together,
+            every=every,
+            k=k,
+            columns=_words(columns),
+            options=options,
         )
 
     def add_cells(self, inputs: Inputs, **options: Any) -> Added:

@@ -22,10 +22,39 @@ from .options import (
 from .ranking import ranking_options
 
 _SHARED: tuple[Callable[[Any], Any], ...] = (
-    click.argument("query"),
+    click.argument("queries", nargs=-1, metavar="[QUERY]..."),
     index_option,
+    click.option(
+        "--text",
+        metavar="WORDS",
+        help="Only answers whose labels have all these words; without a QUERY, ranked by them.",
+    ),
+    click.option("--centroid", is_flag=True, help="Ask once with the mean vector of all queries."),
     k_option(10),
+    click.option(
+        "--offset",
+        type=click.IntRange(min=0),
+        default=0,
+        metavar="N",
+        help="Leave out the first N answers of each query, for the next page.",
+    ),
     where_option,
+    click.option(
+        "--group-by",
+        metavar="COLUMN",
+        help="One answer, the best, for each value of this label column, such as study.",
+    ),
+    click.option(
+        "--diverse",
+        is_flag=True,
+        help="Choose answers that differ from one another (maximal marginal relevance).",
+    ),
+    click.option(
+        "--mmr-lambda",
+        type=click.FloatRange(0, 1),
+        metavar="X",
+        help="With --diverse, weight of likeness to the query; 1 is the order by distance [default: 0.5].",
+    ),
     click.option(
         "--item",
         "items",
@@ -61,9 +90,15 @@ def _shared(command: Any) -> Any:
 
 def _run(
     kind: str,
-    query: str,
+    queries: tuple[str, ...],
     index_path: str,
+    text: str | None,
+    centroid: bool,
     k: int,
+    offset: int,
+    group_by: str | None,
+    diverse: bool,
+    mmr_lambda: float | None,
     where: tuple[str, ...],
     items: tuple[str, ...],
     columns: str | None,
@@ -78,12 +113,19 @@ def _run(
     from ..client import open_index
     from .messages import progress, say
 
+    if mmr_lambda is not None and not diverse:
+        raise click.UsageError("--mmr-lambda is the weight of --diverse, which is not given")
     client = open_index(index_path, device=device, model=model, say=say)
     with progress("Encoding", None) as advance:
         table = client.search_table(
             kind,
-            query,
+            queries or None,
+            text=text,
+            centroid=centroid,
             k=k,
+            offset=offset,
+            group_by=group_by,
+            diverse=diverse if mmr_lambda is None else mmr_lambda,
             where=where,
             items=items,
             contexts=contexts,
@@ -94,7 +136,7 @@ def _run(
             progress=advance,
         )
     if columns is None and output.format == "table":
-        table = client.for_reading(kind, table)
+        table = client.for_reading(kind, table, keep=() if group_by is None else group_by)
     output.write(table)
 
 
@@ -110,14 +152,19 @@ def _names(columns: str | None) -> list[str] | None:
 def search() -> None:
     """Find the nearest cells, BED files or regions.
 
-    A query is a file (BED, narrowPeak, fragments, h5ad, manifest; each of its items asks), the id of an
-    indexed item, a region string (1-based and inclusive, as in samtools and UCSC), or a gene symbol where
-    the index has a gene table. Distances are cosine distances. An indexed item is left out of its own
+    A QUERY is a file (BED, narrowPeak, fragments, h5ad, manifest; each of its items asks), the id of an
+    indexed item, a region string (1-based and inclusive, as in samtools and UCSC), or a gene symbol (all its
+    promoters) where the index has a gene table. Several ask one by one, or together with --centroid. --text
+    finds items by the words of their labels, alone or among the answers of a QUERY. Distances are cosine
+    distances; answers at one distance come in the order of their ids. An indexed item is left out of its own
     answers.
 
     \b
     Example:
       atacsearch search cells new.h5ad --item AAACGAAAGT --index my.index -k 5
+      atacsearch search beds --text 'CTCF liver' --index my.index
+      atacsearch search beds peaks.bed --text liver --group-by study --index my.index
+      atacsearch search beds hg19.bed --liftover hg19ToHg38.over.chain.gz --index my.index
       atacsearch search beds peaks.bed --index my.index --where 'assay=ATAC-seq'
       atacsearch search regions chr11:118,340,001-118,345,000 --index my.index
     """

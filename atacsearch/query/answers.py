@@ -79,7 +79,7 @@ def answer_table(
         found["query_end"] = pa.array([end for _, _, end in each], pa.int64())
     found["rank"] = number_array(np.array([rank for _, rank, _ in rows], np.int64))
     found["id"] = text_array(ids)
-    found["distance"] = number_array(np.array([hit.distance for _, _, hit in rows], np.float64))
+    found["distance"] = pa.array([hit.distance for _, _, hit in rows], pa.float64(), from_pandas=True)
     for name in rows[0][2].more if rows else ():
         found[name] = pa.array([hit.more[name] for _, _, hit in rows])
     shown = list(snapshot.columns(collection)) if columns is None else list(columns)

@@ -90,7 +90,7 @@ class Asking:
     progress: Progress = no_progress
 
 
-def resolve_all(asking: Asking, texts: Sequence[str], centroid: bool) -> Query:
+def resolve(asking: Asking, texts: Sequence[str], centroid: bool) -> Query:
     """Find out what queries are.
 
     Args:
@@ -106,25 +106,6 @@ def resolve_all(asking: Asking, texts: Sequence[str], centroid: bool) -> Query:
     parts = [_resolve(asking, text) for text in texts]
     asked = parts[0] if len(parts) == 1 else _joined(parts)
     return _centroid(asking.session, asked) if centroid else asked
-
-
-def resolve(
-    session: Session,
-    snapshot: Snapshot,
-    collection: str,
-    text: str,
-    vector: str,
-    items: Sequence[str],
-    contexts: Sequence[str],
-    options: ReadOptions | None,
-    progress: Progress,
-) -> Query:
-    """`resolve_all` of a single query."""
-    from ..readers.inputs import ReadOptions
-
-    options = options or ReadOptions()
-    asking = Asking(session, snapshot, collection, vector, items, contexts, options, progress)
-    return resolve_all(asking, [text], False)
 
 
 def _resolve(asking: Asking, text: str) -> Query:

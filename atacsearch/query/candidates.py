@@ -7,7 +7,10 @@ items at one distance come in the order of their ids, also where the last of the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from .answers import Hit, Hits
 from .asking import Query
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 DECIMALS = 6
 SPARE = 8  # items fetched beyond those wanted, so that ties at the end are seen whole
+FEW = 20_000  # listed items that are compared one by one; more are picked from longer answers
+SCORES = 1 << 24  # floats of one block of distances
 
 
 def nearest(
@@ -27,7 +32,7 @@ def nearest(
     Args:
         snapshot: what is searched.
         collection: of the answers.
-        asked: the queries.
+        asked: the queries, and where only listed items may be answers, those.
         n: answers wanted of each.
         where: conditions on the answers, and-ed.
         vector: name of the vectors that are compared.
@@ -35,7 +40,27 @@ def nearest(
     Returns:
         Per query at most n hits; fewer only where the collection has no more (or the graph finds no more).
     """
-    limit = n + SPARE
+    if asked.only is None:
+        return _fetched(snapshot, collection, asked, n, where, vector, n + SPARE)
+    ids = set(asked.only)
+    if where:
+        ids &= set(snapshot.matching(collection, list(where)).to_pylist())
+    if len(ids) <= FEW:
+        return _compared(snapshot, collection, asked, n, sorted(ids), vector)
+    share = len(ids) / snapshot.count(collection)
+    return _fetched(snapshot, collection, asked, n, where, vector, ceil(2 * n / share) + SPARE)
+
+
+def _fetched(
+    snapshot: Snapshot,
+    collection: str,
+    asked: Query,
+    n: int,
+    where: Sequence[str],
+    vector: str,
+    limit: int,
+) -> Hits:
+    """From the store, ever more until n hits are sure."""
     while True:
         answer = snapshot.knn(
             collection,
@@ -46,11 +71,38 @@ def nearest(
             exclude=list(asked.itself),
         )
         hits: Hits = []
-        cut = False  # through items at one distance
+        unsure = False
         for ids, distances in zip(answer.ids, answer.distance.tolist(), strict=True):
             some = [Hit(i, round(d, DECIMALS)) for i, d in zip(ids, distances, strict=False)]
-            cut |= len(some) == limit and some[n - 1].distance == some[-1].distance
+            last = some[-1].distance if len(some) == limit else np.inf  # what is not seen is not nearer
+            if asked.only is not None:
+                some = [hit for hit in some if hit.id in asked.only]
+            unsure |= last < np.inf and (len(some) < n or some[n - 1].distance == last)
             hits.append(sorted(some, key=lambda hit: (hit.distance, hit.id))[:n])
-        if not cut or limit >= snapshot.count(collection):
+        if not unsure or limit >= snapshot.count(collection):
             return hits
         limit *= 4
+
+
+def _compared(
+    snapshot: Snapshot, collection: str, asked: Query, n: int, ids: Sequence[str], vector: str
+) -> Hits:
+    """By comparing the queries with every one of these ids, which are sorted."""
+    vectors = snapshot.vectors(collection, ids, vector)
+    length = np.linalg.norm(vectors, axis=1)
+    has = np.flatnonzero(length > 0)
+    items = vectors[has] / length[has, None]
+    kept = [ids[row] for row in has.tolist()]
+    place = {item_id: i for i, item_id in enumerate(kept)}
+    hits: Hits = []
+    step = max(1, SCORES // max(len(has), 1))
+    for first in range(0, len(asked), step):
+        block = asked.vectors[first : first + step]
+        own = np.linalg.norm(block, axis=1)
+        similarity = (block / np.where(own > 0, own, 1)[:, None]) @ items.T
+        distance = np.clip(1 - similarity.astype(np.float64), 0, 2).round(DECIMALS)
+        for row, (values, is_asked) in enumerate(zip(distance, own > 0, strict=True), first):
+            values[[place[i] for i in asked.itself[row] if i in place]] = np.inf
+            order = np.argsort(values, kind="stable")[: n if is_asked else 0].tolist()
+            hits.append([Hit(kept[i], float(values[i])) for i in order if values[i] < np.inf])
+    return hits

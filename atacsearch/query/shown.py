@@ -7,7 +7,7 @@ group items, and of the statistics those that are read first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .fusion import FUSED
@@ -46,14 +46,15 @@ def labels_to_show(known: Mapping[str, Column], items: int) -> list[str]:
     return [name for name in known if name in chosen]
 
 
-def for_reading(table: Any, known: Mapping[str, Column], items: int) -> Any:
+def for_reading(table: Any, known: Mapping[str, Column], items: int, keep: Sequence[str] = ()) -> Any:
     """The columns of an answer table that are read on a terminal; the others are in tsv, json and parquet.
 
     Args:
         table: a `pyarrow.Table` of `search`, with all label columns.
         known: label columns of the collection.
         items: number of its items.
+        keep: columns to keep in any case.
     """
-    shown = {*labels_to_show(known, items), *STATISTICS_SHOWN}
+    shown = {*labels_to_show(known, items), *STATISTICS_SHOWN, *keep}
     counted = {*STATISTICS, *FUSED}
     return table.select([c for c in table.column_names if c in shown or not (c in known or c in counted)])
