@@ -25,6 +25,8 @@ from .aliases import canonical_chrom
 from .intervals import Intervals
 
 PROMOTER_BP = 1000  # on both sides of a TSS
+UPSTREAM_BP = 2000  # of a gene body, where its activity is looked at
+AROUND_BP = 5000  # on both sides of a TSS, where the table has no gene bodies
 _ATTRIBUTE = re.compile(r'(gene_name|gene_id|transcript_id) "([^"]*)"')
 
 
@@ -37,12 +39,14 @@ class GeneAnnotation:
         strand: [n] bool, True on the forward strand.
         genes: [n] gene symbol of each.
         transcripts: [n] transcript name of each, empty where the table has none.
+        bodies: [n] transcripts from start to end, one base where the table has TSS alone; None as if all were so.
     """
 
     sites: Intervals
     strand: npt.NDArray[np.bool_]
     genes: tuple[str, ...]
     transcripts: tuple[str, ...]
+    bodies: Intervals | None = None
 
     def __len__(self) -> int:
         return len(self.sites)
@@ -67,7 +71,9 @@ class GeneAnnotation:
         chrom, start, end, forward, genes, transcripts = zip(*rows, strict=True)
         strand = np.array(forward, bool)
         tss = np.where(strand, np.array(start, np.int64), np.array(end, np.int64) - 1)
-        return cls(Intervals.from_columns(chrom, tss, tss + 1), strand, tuple(genes), tuple(transcripts))
+        sites = Intervals.from_columns(chrom, tss, tss + 1)
+        bodies = Intervals(sites.chroms, sites.chrom, np.array(start, np.int64), np.array(end, np.int64))
+        return cls(sites, strand, tuple(genes), tuple(transcripts), bodies)
 
     def nearest_tss(self, regions: Intervals) -> Any:
         """The nearest TSS of every region.
@@ -104,10 +110,27 @@ class GeneAnnotation:
             }
         )
 
+    def activity_windows(self, symbol: str) -> Intervals:
+        """Where openness speaks for a gene being active, by its symbol in any case; empty where it is not known.
+
+        Each transcript from 2,000 bp upstream of its TSS to its end, as Signac's gene activity (Stuart et al. 2021,
+        doi:10.1038/s41592-021-01282-5); TSS +- 5,000 bp where the table says no more than the TSS.
+        """
+        rows = self._found(symbol)
+        sites, forward = self.sites.take(rows), self.strand[rows]
+        bodies = sites if self.bodies is None else self.bodies.take(rows)
+        alone = bodies.end - bodies.start <= 1
+        before = np.where(alone, AROUND_BP, np.where(forward, UPSTREAM_BP, 0))
+        after = np.where(alone, AROUND_BP, np.where(forward, 0, UPSTREAM_BP))
+        return Intervals(sites.chroms, sites.chrom, np.maximum(bodies.start - before, 0), bodies.end + after)
+
+    def _found(self, symbol: str) -> npt.NDArray[np.int64]:
+        rows = self._rows_of.get(symbol) or self._rows_of_folded.get(symbol.casefold()) or []
+        return np.array(rows, np.int64)
+
     def promoters(self, symbol: str) -> Intervals:
         """TSS +- 1,000 bp of a gene, by its symbol in any case; empty where it is not known."""
-        rows = self._rows_of.get(symbol) or self._rows_of_folded.get(symbol.casefold()) or []
-        sites = self.sites.take(np.array(rows, np.int64))
+        sites = self.sites.take(self._found(symbol))
         return Intervals(
             sites.chroms, sites.chrom, np.maximum(sites.start - PROMOTER_BP, 0), sites.end + PROMOTER_BP
         )

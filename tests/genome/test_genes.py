@@ -123,3 +123,22 @@ def test_nearest_equals_looking_at_every_site(sites, regions):
             assert (gene, distance) == (None, None)
         else:
             assert abs(distance) == min(gaps.values()) == gaps[int(gene[1:])]
+
+
+def test_windows_of_activity_are_gene_body_and_upstream(tmp_path) -> None:
+    table = tmp_path / "genes.bed"
+    table.write_text(
+        "chr1\t10000\t30000\tFWD|1\t0\t+\nchr1\t50000\t60000\tREV|1\t0\t-\nchr2\t9000\t9001\tTSS|1\t0\t+\n"
+        "chr2\t100\t300\tEDGE\t0\t+\n"
+    )
+    genes = GeneAnnotation.from_file(table)
+
+    def windows(symbol: str) -> list[tuple[int, int]]:
+        found = genes.activity_windows(symbol)
+        return list(zip(found.start.tolist(), found.end.tolist(), strict=True))
+
+    assert windows("fwd") == [(8_000, 30_000)]
+    assert windows("REV") == [(50_000, 62_000)]
+    assert windows("TSS") == [(4_000, 14_001)]
+    assert windows("EDGE") == [(0, 300)]
+    assert windows("NONE") == []
