@@ -7,10 +7,10 @@ from the shards.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,9 @@ from .scan import BUDGET, ExactScan, codes_of, worth_scanning
 from .shards import join_tokens, point_id, read_tokens, read_vectors
 from .types import Column, IndexInfo, Neighbours, check_kind
 from .vectors import Hits, Query, VectorStore, normalised
+
+if TYPE_CHECKING:
+    from .postings import Postings
 
 Engine = Literal["auto", "qdrant", "scan"]
 Exclude = Collection[str] | Sequence[str | Collection[str] | None] | None
@@ -53,6 +56,7 @@ class Snapshot:
         self._scans: dict[tuple[str, str], ExactScan] = {}
         self._ids: dict[str, list[str]] = {}
         self._masks: dict[tuple[str, BoundWhere], npt.NDArray[np.bool_]] = {}
+        self._postings: dict[str, Postings] = {}
         self._lock = threading.RLock()
         self.closed = False
 
@@ -67,6 +71,7 @@ class Snapshot:
             self.closed = True
             self._metadata.close()
             self._scans.clear()
+            self._postings.clear()
 
     def __enter__(self) -> Snapshot:
         return self
@@ -224,6 +229,26 @@ class Snapshot:
         if name not in self.info.vectors:
             raise InputError(f"this index has no vectors {name!r}; it has {', '.join(self.info.vectors)}")
         return self.info.vectors[name]
+
+    def postings(self, kind: str, say: Callable[[str], Any] = lambda text: None) -> Postings:
+        """Which items of a collection have which tokens; rows are places in `all_ids`.
+
+        Args:
+            kind: collection.
+            say: receives a note where an older version made the index and the lists must be made first.
+
+        Raises:
+            InputError: a posting file is damaged, or a shard is gone.
+        """
+        from .postings import open_postings
+
+        with self._lock:
+            if kind not in self._postings:
+                shards = self.manifest.shards_of(check_kind(kind))
+                self._postings[kind] = open_postings(
+                    self.index, kind, shards, self.info.universe_digest, say
+                )
+            return self._postings[kind]
 
     # -- neighbours ---------------------------------------------------------------------------------
 

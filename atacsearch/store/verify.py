@@ -1,7 +1,7 @@
-"""Verify: proof that shards, metadata and vectors agree. Repair: the other two made anew from the shards.
+"""Verify: proof that shards, metadata, vectors and postings agree. Repair: all others made anew from the shards.
 
 Shards are compared bytewise with their checksums, metadata row by row with the shards, vectors with those of
-the shards after normalising, within 1e-3.
+the shards after normalising, within 1e-3, posting lists list by list with the shards' tokens.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .manifest import (
     read_manifest,
 )
 from .metadata import FILE, Metadata, build_metadata
+from .postings_check import check_postings
 from .shards import VECTOR_PREFIX, matrix_of, point_id, read_entry, read_metadata_rows
 from .types import KINDS
 from .vectors import normalised
@@ -76,7 +77,9 @@ def verify_index(index: Index) -> Report:
     sound = [s for s in manifest.shards if _check_shard(index, s, report)]
     _check_metadata(index, manifest, sound, report)
     for kind in KINDS:
-        _check_vectors(index, manifest, kind, [s for s in sound if s.kind == kind], report)
+        live = [s for s in sound if s.kind == kind]
+        _check_vectors(index, manifest, kind, live, report)
+        check_postings(index.path, kind, live, index.info.universe_digest, report.problems, report.notes)
     return report
 
 

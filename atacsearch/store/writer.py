@@ -29,6 +29,9 @@ from .manifest import (
     read_manifest,
 )
 from .metadata import FILE, Incoming, Metadata, build_metadata
+from .postings_build import clean as clean_postings
+from .postings_build import forget as forget_postings
+from .postings_build import publish as publish_postings
 from .shards import read_metadata_rows, read_metadata_schema, shard_table, slice_batch, write_shard
 from .types import KINDS, ONE, Batch, Column, IndexInfo, Source, check_kind
 from .vectors import Collection, VectorStore
@@ -253,8 +256,9 @@ class Writer:
         return manifest.generation
 
     def rebuild(self, shards: Sequence[ShardEntry]) -> int:
-        """Publish a generation made anew of the given shards alone: metadata and every vector part."""
+        """Publish a generation made anew of the given shards alone: metadata, postings and every vector part."""
         self._manifest = replace(self._manifest, shards=(), parts=(), columns=empty_columns())
+        forget_postings(self._index)
         self._types = {kind: {} for kind in KINDS}
         for kind in KINDS:
             for entry in shards:
@@ -283,6 +287,7 @@ class Writer:
                     live = [s for s in shards if s.kind == kind]
                     collection = Collection(self._index, self._info, kind, columns[kind], generation)
                     parts += self._store.publish(collection, old.parts_of(kind), live)
+                    publish_postings(self._index, kind, live, self._info.universe_digest)
                 manifest = Manifest(generation, now(), tuple(shards), tuple(parts), columns, self._number)
                 (made / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
                 put_in_place(made, folder)
@@ -341,6 +346,9 @@ class Writer:
         for path in (self._index / "shards").glob("*/*"):
             if str(path.relative_to(self._index)) not in files:
                 remove(path)
+        for kind in KINDS:
+            generations = [m.shards_of(kind) for m in kept]
+            clean_postings(self._index, kind, generations, self._info.universe_digest)
         for path in self._index.glob(f"{TEMPORARY}*"):
             remove(path)
         parts = [p for m in kept for p in m.parts]

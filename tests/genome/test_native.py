@@ -10,6 +10,7 @@ import pytest
 from atacsearch.genome import bed_kernel, native, overlap_kernel
 from atacsearch.genome.native import Kernels
 from atacsearch.readers import csr, fragment_kernel, matrix_kernel, pair_kernel, table_kernel
+from atacsearch.store import postings_kernel
 
 
 def total(values, n):
@@ -27,7 +28,16 @@ def call(one):
     return one("total", np.array([3, 4]), 2)
 
 
-MODULES = (bed_kernel, overlap_kernel, matrix_kernel, csr, fragment_kernel, pair_kernel, table_kernel)
+MODULES = (
+    bed_kernel,
+    overlap_kernel,
+    matrix_kernel,
+    csr,
+    fragment_kernel,
+    pair_kernel,
+    table_kernel,
+    postings_kernel,
+)
 
 
 @pytest.mark.parametrize("module", MODULES)

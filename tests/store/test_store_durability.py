@@ -88,16 +88,26 @@ with Index.open(path).writer() as writer:
 """
 
 
-# the four renames of a publish: shard, vector part, generation, CURRENT
+# the five renames of a publish: shard, vector part, posting file, generation, CURRENT
 @pytest.mark.parametrize(
     ("at", "when"),
-    [(1, "before"), (1, "after"), (2, "before"), (2, "after"), (3, "after"), (4, "before"), (4, "after")],
+    [
+        (1, "before"),
+        (1, "after"),
+        (2, "before"),
+        (2, "after"),
+        (3, "before"),
+        (3, "after"),
+        (4, "after"),
+        (5, "before"),
+        (5, "after"),
+    ],
 )
 def test_killed_at_every_step(index: Index, at: int, when: str) -> None:
     process = start(DIES, index.path, at, when)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL, stderr
-    committed = (at, when) == (4, "after")
+    committed = (at, when) == (5, "after")
     assert index.snapshot().count("cells") == (25 if committed else 40)
     assert index.verify().ok
     with index.writer() as writer:  # the lock went with the process
@@ -107,6 +117,7 @@ def test_killed_at_every_step(index: Index, at: int, when: str) -> None:
     if not committed:
         assert {p.name for p in index.path.glob("shards/cells/*")} == shards
         assert len(list(index.path.glob("vectors/cells/*"))) == 1
+        assert len(list(index.path.glob("postings/cells/*"))) == 1
     assert index.verify().ok
 
 
