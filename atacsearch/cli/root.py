@@ -22,6 +22,9 @@ COMMANDS = {
     ),
     "index": LazyCommand("atacsearch.cli.index:index", "Create an index, add to it, check it."),
     "search": LazyCommand("atacsearch.cli.search:search", "Find the nearest cells, BED files or regions."),
+    "overlap": LazyCommand(
+        "atacsearch.cli.overlap:overlap", "Tell which files, cell types and contexts have a region."
+    ),
     "annotate": LazyCommand("atacsearch.cli.annotate:annotate", "Name cells or BED files by label transfer."),
 }
 

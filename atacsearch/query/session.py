@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,7 @@ KINDS = {
     "regions": "regions",
 }  # what users call a collection -> its name
 VECTOR = "general"
+UNIVERSE = "universe.bed.gz"  # of a checkpoint folder
 ENCODE_BLOCK = (
     512  # items per call of the encoder: often enough for a progress bar, rare enough to cost nothing
 )
@@ -62,6 +64,7 @@ class Session:
     model_source: str | None = None
     say: Say = silent
     cutoffs: dict[Any, Any] = field(default_factory=dict)
+    fitted: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property
     def model(self) -> Model:
@@ -83,7 +86,14 @@ class Session:
 
     @cached_property
     def universe(self) -> Universe:
-        """The regions behind the index's tokens."""
+        """The regions behind the index's tokens, read without the model where the checkpoint lies in a folder."""
+        path = Path(self.index.model_path) / UNIVERSE
+        if "model" not in self.__dict__ and self.model_source is None and path.is_file():
+            from ..genome.universe import Universe
+
+            universe = Universe.from_bed(path, genome=self.index.info.genome)
+            if universe.digest == self.index.info.universe_digest:
+                return universe
         return self.model.universe
 
     @cached_property
