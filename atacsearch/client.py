@@ -160,7 +160,7 @@ class Client:
             contexts: for a region or gene in `regions`, the contexts in which it asks.
             columns: label columns to show; None for all.
             vector: name of the vectors that are compared: `general`, or a label of a model of `train bulk`.
-            rank: order by `cosine` distance, `overlap` (Jaccard index of the regions), or both (`fused`).
+            rank: order by `cosine` distance, `overlap` (chance-adjusted Jaccard index), or both (`fused`).
             candidates: items that the vector search fetches for each query to be ranked anew; by default 500.
             background: of the tests: `universe`, or `indexed`, regions open in any item of the collection.
             statistics: exact overlap statistics also with `rank="cosine"`; see `query/statistics.py`.
@@ -219,22 +219,21 @@ class Client:
         inputs: Inputs,
         label: Words,
         *,
-        k: int = 15,
-        where: Words = (),
-        reference: str | None = None,
+        coverage: float | None = None,
         options: ReadOptions | None = None,
         progress: Progress = no_progress,
+        **how: Any,
     ) -> Any:
         """Names for cells or BED files by label transfer, as a `pyarrow.Table`.
 
         Args:
             inputs: one input or several: h5ad, fragments, BED or narrowPeak files, manifests.
             label: one label column or several.
-            k: number of voters.
-            where: conditions that voters must meet.
-            reference: `cells` or `beds`, the collection that votes; by default that of the inputs' kind.
+            coverage: adds `label_set`, the labels that hold the truth at this rate, such as 0.9.
             options: how files are read.
             progress: called with the number of items encoded.
+            **how: `k, where, only, without, reference, by, same_group, false_unknown, min_confidence`; see
+                `query.transfer.TransferOptions`.
 
         Returns:
             `item, label, confidence, margin, nearest_distance, status`, one row per input item in input
@@ -250,11 +249,28 @@ class Client:
             self.session,
             self._read(inputs, options),
             _words(label),
-            k=k,
-            where=_words(where),
-            reference=reference,
+            coverage=coverage,
             progress=progress,
+            **{name: _words(v) if name in ("where", "only", "without") else v for name, v in how.items()},
         )
+
+    def calibrate(
+        self, kind: str = "cells", label: Words | None = None, group: str | None = None
+    ) -> dict[str, Any]:
+        """Fit the confidence of labels anew; see `query.calibrate.calibrate`.
+
+        Args:
+            kind: `cells` or `beds`.
+            label: label columns; by default all text columns of 2 to 500 values.
+            group: column of donor, library, study or collection, whole ones of which are held out.
+
+        Returns:
+            By label what was fitted.
+        """
+        from .query.calibrate import calibrate
+        from .query.session import KINDS
+
+        return calibrate(self.session, KINDS[kind], None if label is None else _words(label), group)
 
     def overlap(self, query: str | Path, **options: Any) -> pd.DataFrame:
         """Which files, cell types and contexts have a region; see `overlap_table` for the arguments."""
@@ -320,9 +336,13 @@ class Client:
         return self._add("bedfiles", inputs, **options)
 
     def _add(self, kind: str, inputs: Inputs, **options: Any) -> Added:
+        from .query.calibrate import calibrate
         from .query.ingest import add_items
 
-        return add_items(self.session, kind, _inputs(inputs), **options)
+        added = add_items(self.session, kind, _inputs(inputs), **options)
+        if added.added:
+            calibrate(self.session, kind)
+        return added
 
     def add_regions(
         self,

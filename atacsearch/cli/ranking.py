@@ -17,7 +17,7 @@ _OPTIONS = (
         type=click.Choice(["cosine", "overlap", "fused"]),
         default="cosine",
         show_default=True,
-        help="Order: cosine distance; overlap, the Jaccard index of the regions; or fused, both by reciprocal rank.",
+        help="Order: cosine distance; overlap, the chance-adjusted Jaccard index of the regions; or fused, both.",
     ),
     click.option(
         "--statistics",

@@ -19,7 +19,7 @@ from ..errors import InputError
 from .answers import Hits
 from .asking import Query
 from .candidates import nearest
-from .fusion import ORDERS, fuse, overlap_order
+from .fusion import ORDERS, enrichment, fuse, overlap_order
 from .statistics import Overlaps, statistics_of
 from .tokencache import token_cache
 
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 RANKS = ("cosine", "overlap", "fused")
 BACKGROUNDS = ("universe", "indexed")
 CANDIDATES = 500
-BLOCK = 64  # queries whose candidates are held at a time
+BLOCK = 32  # queries whose candidates are held at a time
 
 Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Ranking:
     candidates: int = CANDIDATES
     background: str = "universe"
     statistics: bool = False
-    score: str = "jaccard"
+    score: str = "adjusted_jaccard"
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -95,7 +96,7 @@ def ranked(
 
     Returns:
         Per query at most n hits; where regions were counted with the columns of `statistics_of` in `more`, and with
-        `fused` also `cosine_rank`, `overlap_rank` and `fused_score`.
+        `fused` also those of `fusion.FUSED`.
 
     Raises:
         InputError: regions are to be counted and a query has none, or the items are regions themselves.
@@ -151,23 +152,30 @@ def _rank(
     """Candidates of some queries with their statistics, in order, the first n of each."""
     assert asked.sets is not None
     queries = [np.unique(tokens[tokens < len(background)]) for tokens in asked.sets]
-    sizes, shared = count_shared(
-        snapshot, collection, queries, [[h.id for h in some] for some in found], len(background)
+    counts = count_shared(
+        snapshot,
+        collection,
+        queries,
+        [[hit.id for hit in some] for some in found],
+        len(background),
+        openness=ranking.by == "fused",
     )
     out: Hits = []
-    for query, some, size, both in zip(queries, found, sizes, shared, strict=True):
+    for query, some, own in zip(queries, found, counts, strict=True):
         if not some:
             out.append([])
             continue
         columns: dict[str, npt.NDArray[Any]] = statistics_of(
-            Overlaps(len(query), size, both, int(background[query].sum()), int(background.sum()))
+            Overlaps(len(query), own.sizes, own.shared, int(background[query].sum()), int(background.sum()))
         )
         order = np.arange(len(some))
         if ranking.by != "cosine":
             distance = np.array([hit.distance for hit in some])
             overlap = overlap_order(columns, ranking.score)
             if ranking.by == "fused":
-                columns = {**fuse(distance, overlap), **columns}
+                sums = (own.open_query, own.open_items, own.open_total)
+                enriched = enrichment(len(query), own.sizes, own.shared, *sums)
+                columns = {**fuse(distance, enriched, overlap), **columns}
                 overlap = columns["fused_score"]
             order = np.lexsort((order, -overlap))  # candidates come by distance, then id, which decide ties
         rows = order[:n].tolist()
@@ -181,14 +189,36 @@ def _rank(
     return out
 
 
+@dataclass(frozen=True)
+class Shared:
+    """Exact counts of a query against its m candidates.
+
+    Attributes:
+        sizes: [m] int64 regions of each candidate.
+        shared: [m] int64 regions that it shares with the query.
+        open_query: sum over the query's regions of the number of candidates in which each is open; 0 where openness
+            was not asked for.
+        open_items: [m] int64 the same sum over each candidate's regions.
+        open_total: over all regions.
+    """
+
+    sizes: Ints
+    shared: Ints
+    open_query: int
+    open_items: Ints
+    open_total: int
+
+
 def count_shared(
     snapshot: Snapshot,
     collection: str,
     queries: Sequence[npt.NDArray[np.uint32]],
     candidates: Sequence[Sequence[str]],
     n_regions: int,
-) -> tuple[list[npt.NDArray[np.int64]], list[npt.NDArray[np.int64]]]:
-    """Exact counts of shared regions.
+    *,
+    openness: bool = False,
+) -> list[Shared]:
+    """Count regions of queries and of the items that each is compared with.
 
     Args:
         snapshot: where the items are.
@@ -196,24 +226,38 @@ def count_shared(
         queries: [q] tokens of each query, without repeats, below `n_regions`.
         candidates: [q] ids of the items that each is compared with, without repeats.
         n_regions: size V of the universe.
-
-    Returns:
-        Per query the number of regions of each of its candidates, and how many of them it shares, [m] int64.
+        openness: also count in how many candidates regions are open.
     """
-    sizes = [np.zeros(len(ids), np.int64) for ids in candidates]
-    shared = [np.zeros(len(ids), np.int64) for ids in candidates]
+    sizes, shared, sums = ([np.zeros(len(ids), np.int64) for ids in candidates] for _ in range(3))
     asking: dict[str, list[tuple[int, int]]] = {}
     for q, ids in enumerate(candidates):
         for place, item_id in enumerate(ids):
             asking.setdefault(item_id, []).append((q, place))
     open_in = np.zeros((len(queries), n_regions), bool)
+    times = np.zeros((len(queries) if openness else 0, n_regions), np.int32)
     for q, tokens in enumerate(queries):
         open_in[q, tokens] = True
-    for item_id, tokens in token_cache(snapshot, collection).each(snapshot, list(asking)):
+    cache = token_cache(snapshot, collection)
+    for item_id, tokens in cache.each(snapshot, list(asking)):
         for q, place in asking[item_id]:
             sizes[q][place] = len(tokens)
             shared[q][place] = np.count_nonzero(open_in[q, tokens])
-    return sizes, shared
+            if openness:
+                times[q, tokens] += 1
+    if openness:
+        for item_id, tokens in cache.each(snapshot, list(asking)):
+            for q, place in asking[item_id]:
+                sums[q][place] = times[q, tokens].sum()
+    return [
+        Shared(
+            sizes[q],
+            shared[q],
+            int(times[q, tokens].sum()) if openness else 0,
+            sums[q],
+            int(sizes[q].sum()),
+        )
+        for q, tokens in enumerate(queries)
+    ]
 
 
 _OPEN: WeakKeyDictionary[Snapshot, dict[str, Bools]] = WeakKeyDictionary()

@@ -32,7 +32,8 @@ AS_LARGE = (
 BLOCK = 256  # terms of a tail that are summed at a time
 NEGLIGIBLE = 1e-17  # a tail ends where the next term is this share of its sum
 STATISTICS = (
-    "query_regions", "item_regions", "shared", "expected", "jaccard", "overlap_coefficient", "odds_ratio",
+    "query_regions", "item_regions", "shared", "expected", "jaccard", "adjusted_jaccard",
+    "overlap_coefficient", "odds_ratio",
     "p_value", "p_two_sided", "log10_p_value", "q_value", "combo_score",
 )  # fmt: skip
 
@@ -66,6 +67,8 @@ def statistics_of(counts: Overlaps) -> dict[str, npt.NDArray[np.generic]]:
         `query_regions`, `item_regions`, `shared` (int64);
         `expected`, a b / N: shared regions under independence;
         `jaccard`, s / (a + b - s) (Jaccard 1912, New Phytol 11:37);
+        `adjusted_jaccard`, (s - E) / (a + b - s - E) with E expected: 0 at chance, 1 for equal sets; it orders as
+        Cohen's kappa does, which is 2 (s - E) / (a + b - 2 E) (Cohen 1960, Educ Psychol Meas 20:37);
         `overlap_coefficient`, s / min(a, b) (Szymkiewicz-Simpson);
         `odds_ratio`, s (N - a - b + s) / ((a - s)(b - s)), of the sample, infinite where a set holds the other;
         `p_value`, one-sided: at least s by chance; `p_two_sided`, see `fisher`;
@@ -76,12 +79,14 @@ def statistics_of(counts: Overlaps) -> dict[str, npt.NDArray[np.generic]]:
     """
     a = np.full(len(counts.items), counts.tested, np.int64)
     greater, two_sided = fisher(counts.shared, a, counts.items, counts.background)
+    expected = a * counts.items.astype(np.float64) / max(counts.background, 1)
     return {
         "query_regions": np.full(len(counts.items), counts.query, np.int64),
         "item_regions": counts.items,
         "shared": counts.shared,
-        "expected": a * counts.items.astype(np.float64) / max(counts.background, 1),
+        "expected": expected,
         "jaccard": jaccard(counts.query, counts.items, counts.shared),
+        "adjusted_jaccard": _share(counts.shared - expected, a + counts.items - counts.shared - expected),
         "overlap_coefficient": _share(counts.shared, np.minimum(counts.query, counts.items)),
         "odds_ratio": odds_ratio(counts.shared, a, counts.items, counts.background),
         "p_value": np.exp(greater),
@@ -232,6 +237,6 @@ def _table(shared: Ints, a: Ints, b: Ints, background: int) -> tuple[Floats, Flo
     return s, a - s, b - s, background - a - b + s
 
 
-def _share(part: Ints, whole: Ints) -> Floats:
+def _share(part: Ints | Floats, whole: Ints | Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(part / whole.astype(np.float64), np.float64)

@@ -62,11 +62,25 @@ def test_the_background_can_be_what_is_indexed(run: Run, query: Path, built: Pat
     assert rows[0]["expected"] == pytest.approx(20 * 40 / indexed)
 
 
+def expected(size: object) -> float:
+    """Regions shared with the query as openness lets expect, for a file of the first kind."""
+    assert isinstance(size, int)
+    tail = {40: [], 42: [2, 2], 44: [2, 2, 1, 1]}[size]
+    own = 40 * 3 + sum(tail)
+    total = 40 + 41 + 42 + 43 + 44 + 45
+    return (20 * own + size * 20 * 3) / (2 * total)
+
+
 def test_fused_joins_both_orders(run: Run, query: Path, built: Path) -> None:
     rows = ask(run, "beds", query, "--index", built, "--rank", "fused", "-k", 6)
-    scores = [1 / (60 + r["cosine_rank"]) + 1 / (60 + r["overlap_rank"]) for r in rows]  # type: ignore[operator]
-    assert [r["fused_score"] for r in rows] == pytest.approx(scores)
-    assert scores == sorted(scores, reverse=True)
+    scores = [r["fused_score"] for r in rows]
+    similarity = -np.array([r["distance"] for r in rows], float)
+    enriched = np.array([r["enrichment"] for r in rows], float)
+    parts = [(v - v.mean()) / v.std() for v in (similarity, enriched)]
+    assert scores == pytest.approx((0.3 * parts[0] + 0.7 * parts[1]).tolist())
+    # regions 0 to 39 are open in the three first files, 120 to 159 in the others, the tails in one or two
+    assert rows[0]["enrichment"] == pytest.approx(np.log2(16 / (1 + expected(rows[0]["item_regions"]))))
+    assert scores == sorted(scores, reverse=True)  # type: ignore[type-var]
     distance = np.array([r["distance"] for r in rows], float)
     assert [r["cosine_rank"] for r in rows] == [1 + int((distance < d).sum()) for d in distance]
     assert [r["rank"] for r in rows] == [1, 2, 3, 4, 5, 6]
