@@ -1,9 +1,12 @@
 """Answers that differ from one another: maximal marginal relevance (Carbonell and Goldstein 1998,
 doi:10.1145/290941.291025).
 
-The next answer is the one with the largest lambda * s(query, item) - (1 - lambda) * max s(item, answer so far),
-s being the cosine similarity. It is chosen among the nearest `POOL` items, whatever page is asked for, so that pages
-continue one another.
+The next answer is the one with the largest lambda * relevance(item) - (1 - lambda) * max redundancy(item, answer so
+far). Relevance is exp(-d / 2m) and redundancy exp(-2e / m), where d is the cosine distance from the query, e that
+between two items and m the median of d among the candidates. With cosine similarity for both, as published, all items
+would be worth the same after a first answer that is nearly the query (at lambda 0.5; above it copies come first, below
+it the most distant): a query and its answers are of one kind here, so redundancy has to fall faster than relevance.
+Answers are chosen among the nearest `POOL` items, whatever page is asked for, so that pages continue one another.
 """
 
 from __future__ import annotations
@@ -63,15 +66,18 @@ def diversified(
     out: Hits = []
     for some in hits:
         own = units[[place[hit.id] for hit in some]]
-        like_query = 1 - np.array([hit.distance for hit in some])
-        score = weight * like_query
-        nearest = np.full(len(some), -np.inf)  # likeness to the answer that is most alike
+        distance = np.array([hit.distance for hit in some])
+        scale = float(np.median(distance)) if len(some) else 0.0
+        scale = scale if scale > 0 else 1.0  # copies of the query all
+        relevance = np.exp(-distance / (2 * scale))
+        redundancy = np.zeros(len(some))  # with the answer that is most alike
         chosen: list[int] = []
         while len(chosen) < min(n, len(some)):
-            value = score - (1 - weight) * nearest if chosen else like_query
+            value = weight * relevance - (1 - weight) * redundancy if chosen else relevance.copy()
             value[chosen] = -np.inf
             best = int(np.argmax(value.round(DECIMALS)))
             chosen.append(best)
-            nearest = np.maximum(nearest, own @ own[best])
+            apart = np.clip(1 - own @ own[best], 0, 2)
+            redundancy = np.maximum(redundancy, np.exp(-2 * apart / scale))
         out.append([some[i] for i in chosen])
     return out

@@ -63,7 +63,7 @@ def words_of(text: str) -> list[str]:
         parts = word.split("-")
         found += map(_singular, parts)
         if len(parts) > 1:
-            found.append("".join(parts))
+            found.append(_singular("".join(parts)))
     return found
 
 
