@@ -220,6 +220,10 @@ class Client:
         label: Words,
         *,
         coverage: float | None = None,
+        doublets: bool = False,
+        ontology: bool | float = False,
+        markers: str | Path | None = None,
+        output: str | Path | None = None,
         options: ReadOptions | None = None,
         progress: Progress = no_progress,
         **how: Any,
@@ -230,6 +234,10 @@ class Client:
             inputs: one input or several: h5ad, fragments, BED or narrowPeak files, manifests.
             label: one label column or several.
             coverage: adds `label_set`, the labels that hold the truth at this rate, such as 0.9.
+            doublets: look for droplets of two cells, of two values of the first label: `status` is `doublet`.
+            ontology: adds the most specific term of the Cell Ontology that is as probable as this number (True: 0.8).
+            markers: table of marker genes (columns `cell_type` and `gene`); adds whether they agree.
+            output: an h5ad to be written: a copy of the one input h5ad with the calls in it.
             options: how files are read.
             progress: called with the number of items encoded.
             **how: `k, where, only, without, reference, by, same_group, false_unknown, min_confidence`; see
@@ -243,16 +251,55 @@ class Client:
             InputError: an unreadable input, or a label column that does not exist (those that do are listed).
             DigestError: another model than the index's.
         """
-        from .query.transfer import annotate
+        from .query.annotated import check_target
+        from .query.extras import SURE_TERM, Extras, annotate_with
 
-        return annotate(
+        sure = None if ontology is False else SURE_TERM if ontology is True else float(ontology)
+        extras = Extras(doublets, sure, markers)
+        copy = None if output is None else (check_target(_inputs(inputs), output), Path(output))
+        return annotate_with(
             self.session,
             self._read(inputs, options),
             _words(label),
+            extras,
+            copy=copy,
             coverage=coverage,
             progress=progress,
-            **{name: _words(v) if name in ("where", "only", "without") else v for name, v in how.items()},
+            **_lists(how),
         )
+
+    def explain(
+        self, inputs: Inputs, label: str, item: str, **options: Any
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Why an item gets its label: its voters, and the regions that they share with it; see `explain_tables`."""
+        _, voters, regions = self.explain_tables(inputs, label, item, **options)
+        return voters.to_pandas(), regions.to_pandas()
+
+    def explain_tables(
+        self, inputs: Inputs, label: str, item: str, *, options: ReadOptions | None = None, **how: Any
+    ) -> tuple[Any, Any, Any]:
+        """Why an item gets its label, as three `pyarrow.Table`s.
+
+        Args:
+            inputs: as for `annotate_table`.
+            label: one label column.
+            item: the item, by its name in the input or by its id.
+            options: how files are read.
+            **how: as for `annotate_table`.
+
+        Returns:
+            Its call; its voters (`rank, id, label, source, distance, weight, shared, jaccard, regions` and columns of
+            origin); the regions that they share with it (BED interval, nearest gene, IDF, voters, score).
+
+        Raises:
+            InputError: no such item, or one without regions.
+        """
+        from .query.explain import explain_item
+        from .query.transfer import TransferOptions
+
+        lists = {name: tuple(v) if isinstance(v, list) else v for name, v in _lists(how).items()}
+        items = self._read(inputs, options)
+        return explain_item(self.session, items, label, item, TransferOptions(**lists))
 
     def calibrate(
         self, kind: str = "cells", label: Words | None = None, group: str | None = None
@@ -324,6 +371,54 @@ class Client:
             every=every,
             k=k,
             columns=_words(columns),
+            options=options,
+        )
+
+    def compare(self, a: str | Path, b: str | Path, **options: Any) -> pd.DataFrame:
+        """The regions that set two cell types, files or contexts apart; see `compare_table` for the arguments."""
+        return self.compare_table(a, b, **options).to_pandas()
+
+    def compare_table(
+        self,
+        a: str | Path,
+        b: str | Path,
+        *,
+        collection: str | None = None,
+        min_difference: float = 0.1,
+        q: float = 0.05,
+        k: int | None = None,
+        options: ReadOptions | None = None,
+    ) -> Any:
+        """The universe regions that set A and B apart, in both directions, as a `pyarrow.Table`.
+
+        Args:
+            a, b: each a BED file, an indexed id, a condition as `cell_type=B`, a context, or (one of them) `rest`.
+            collection: `cells` or `beds`, whose items conditions mean.
+            min_difference: least difference of the fractions of items that have a region.
+            q: largest q value; not used for two single sets.
+            k: at most so many regions in each direction.
+            options: genome of a file, chain file.
+
+        Returns:
+            `chrom, start, end, name, score, strand, n_a, n_b, fraction_a, fraction_b, difference, log2_odds_ratio,
+            p_value, q_value`, largest difference first; see `query.compare`.
+
+        Raises:
+            InputError: a side that is nothing, has no items, or shares items with the other.
+
+        Example:
+            >>> index.compare("cell_type=B", "rest", k=20)                         # doctest: +SKIP
+        """
+        from .query.compare import compare
+
+        return compare(
+            self.session,
+            a,
+            b,
+            collection=collection,
+            min_difference=min_difference,
+            q=q,
+            k=k,
             options=options,
         )
 
@@ -407,3 +502,8 @@ def _inputs(inputs: Inputs) -> list[str | Path]:
 
 def _words(words: Words) -> list[str]:
     return [words] if isinstance(words, str) else list(words)
+
+
+def _lists(how: dict[str, Any]) -> dict[str, Any]:
+    """Options of label transfer, one word or several as a list."""
+    return {name: _words(v) if name in ("where", "only", "without") else v for name, v in how.items()}

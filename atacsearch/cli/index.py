@@ -235,3 +235,43 @@ def repair(index_path: str, drop_damaged: bool) -> None:
     for line in [*report.problems, *report.notes]:
         say(line)
     say(f"{index_path}: generation {report.generation} made anew from its shards")
+
+
+@index.command()
+@click.argument("index_path", metavar="INDEX")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="COLUMN",
+    help="Label column; may be repeated [default: text columns of 2 to 500 values].",
+)
+@click.option(
+    "--group",
+    metavar="COLUMN",
+    help="Column of donor, library, study or collection, of which whole values are held out [default: by name].",
+)
+@click.option(
+    "--kind", type=click.Choice(["cells", "beds"]), default="cells", show_default=True, help="Collection."
+)
+@output_options
+@debug_option
+def calibrate(index_path: str, labels: tuple[str, ...], group: str | None, kind: str, output: Output) -> None:
+    """Fit the confidence of labels that neighbours transfer.
+
+    `add-cells` and `add-beds` do it at their end; this is for another column of groups. Each item of a sample is shown
+    only items of other groups, and what it is called there says how far the votes can be trusted. One row per label:
+    items, groups, share named right, and the expected calibration error on them.
+
+    \b
+    Example:
+      atacsearch index calibrate my.index --label cell_type --group donor
+    """
+    import pyarrow as pa
+
+    from ..client import open_index
+    from ..query.calibrate import report
+    from .messages import say
+
+    client = open_index(index_path, say=say)
+    output.write(pa.Table.from_pylist(report(client.calibrate(kind, labels or None, group))))

@@ -12,7 +12,7 @@ of label sets, the false-unknown rate) is read from the held-out items that are 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -173,8 +173,11 @@ class Calibration:
     def of(cls, arrays: dict[str, npt.NDArray[Any]], facts: dict[str, Any]) -> Calibration:
         """What `arrays` and `facts` stored. Raises `KeyError` where something is missing."""
         held = HeldOut(
-            *(arrays[name].astype(np.int64) for name in ("truth", "called")),
-            *(arrays[name].astype(np.float64) for name in ("true_probability", "confidence", "novelty")),
+            arrays["truth"].astype(np.int64),
+            arrays["called"].astype(np.int64),
+            arrays["true_probability"].astype(np.float64),
+            arrays["confidence"].astype(np.float64),
+            arrays["novelty"].astype(np.float64),
             arrays["group"].astype(np.int64),
             tuple(facts["groups"]),
             facts["column"],
@@ -257,8 +260,6 @@ def fit_calibration(
 
 
 def _with_novelty(calibration: Calibration, novelty: Floats) -> Calibration:
-    from dataclasses import replace
-
     return replace(calibration, held_out=replace(calibration.held_out, novelty=novelty))
 
 

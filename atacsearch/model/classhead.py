@@ -80,7 +80,12 @@ class ClassHead:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """What is to be stored as arrays; `facts` has the rest."""
-        own = {"idf": self.idf, "wide": self.wide, "deep": self.deep, "offset": self.offset}
+        own: dict[str, npt.NDArray[Any]] = {
+            "idf": self.idf,
+            "wide": self.wide,
+            "deep": self.deep,
+            "offset": self.offset,
+        }
         if self.calibration is not None:
             own |= {f"{CALIBRATION}/{name}": array for name, array in self.calibration.arrays().items()}
         return own

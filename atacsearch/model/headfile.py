@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from ..errors import InputError
 from .classhead import ClassHead
 from .labelheads import Kinds, PlainHead, ResidualHead
+from .tokenruns import Runs
 
 HEADS = "heads.safetensors"
 FACTS = "heads"  # key of the safetensors metadata
@@ -50,7 +51,9 @@ def load_heads(path: Path) -> dict[str, Head]:
     for label, own in facts.items():
         found = {n.removeprefix(f"{label}/"): v for n, v in arrays.items() if n.startswith(f"{label}/")}
         if not own:
-            heads[label] = PlainHead(found["weights"], found["table"], found["offset"])
+            heads[label] = PlainHead(
+                found["weights"], found["table"], found["offset"], Runs.from_arrays(found), found.get("along")
+            )
             continue
         if "classes" in own:
             try:

@@ -1,50 +1,134 @@
-"""Label transfer: what an item is, by the labels of its nearest neighbours in the index.
+"""Label transfer: what an item is, by a class head of the model or by its nearest neighbours in the index.
 
-Cosine distance, k labelled neighbours, distance-weighted votes (`votes.py`). An item is `unknown` where it
-has no open region of the universe, where its best label has less than half of the votes, or where it lies
-farther from the reference than 99 % of the reference's own items lie from each other.
+Where the model has a class head for a label (`train celltype`) that knows all values of the voters, the head's
+calibrated probabilities name the items; else the neighbours do (`neighbourhood.py`), in the vector that was made for
+the label (`train bulk`) or in the general one. Either way confidence was fitted on held-out groups of the reference,
+and an item that is less like its best class than 95 % of the reference's own held-out items are is unknown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..model.calibration import FALSE_UNKNOWN, START, softmax
+from .calibrate import neighbourhood_of
+from .calls import LabelCalls, Transfer
+from .groups import IDENTITY
+from .neighbourhood import NOBODY, neighbour_scores
+from .reference import Reference, reference_of
 from .session import KINDS, VECTOR, Progress, Session, no_progress
-from .votes import NO_CALL, Call, vote
 
 if TYPE_CHECKING:
+    from ..genome.tokensets import TokenSets
+    from ..model.classhead import ClassHead
     from ..readers.inputs import Items
     from ..store.snapshot import Snapshot
 
-MIN_CONFIDENCE = 0.5
-CUTOFF_PERCENTILE = 99.0
-CUTOFF_SAMPLE = 2000
 _SAME = 1e-4  # cosine distance under which two items may be one and the same
+WAYS = ("auto", "head", "neighbours")
 
 
 @dataclass(frozen=True)
-class Reference:
-    """The items of one generation that may vote on one label.
+class TransferOptions:
+    """How labels are transferred.
 
     Attributes:
-        kind: collection, `cells` or `bedfiles`.
-        label: column whose values are transferred.
-        values: label of every item of the collection that has one, by id.
-        where: conditions on the voters.
-        vector: name of the vectors that are compared.
+        k: neighbours that may vote; None as fitted.
+        where: conditions that voters must meet.
+        only, without: values that may, and may not, be answers.
+        reference: collection that votes, `cells` or `beds`; None for that of the items' own kind, and the other one
+            where that is empty.
+        by: `head`, `neighbours`, or `auto`: the head where there is one for the label.
+        same_group: let reference items of the query's own study or donor vote.
+        false_unknown: share of items like the reference that may be called unknown.
+        min_confidence: items whose confidence is lower are unknown.
     """
 
-    kind: str
-    label: str
-    values: dict[str, str]
+    k: int | None = None
     where: tuple[str, ...] = ()
-    vector: str = VECTOR
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    reference: str | None = None
+    by: str = "auto"
+    same_group: bool = False
+    false_unknown: float = FALSE_UNKNOWN
+    min_confidence: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.by not in WAYS:
+            raise InputError(f"--by {self.by}: expected one of {', '.join(WAYS)}")
+        if not 0 < self.false_unknown < 1:
+            raise InputError(f"--false-unknown {self.false_unknown:g}: expected a share between 0 and 1")
+        if not 0 <= self.min_confidence <= 1:
+            raise InputError(f"--min-confidence {self.min_confidence:g}: expected a number from 0 to 1")
+        if self.k is not None and self.k < 1:
+            raise InputError(f"-k {self.k}: expected 1 or more")
+
+
+def transfer(
+    session: Session,
+    items: Sequence[Items],
+    labels: Sequence[str],
+    options: TransferOptions | None = None,
+    progress: Progress = no_progress,
+) -> Transfer:
+    """Transfer labels from the index to items.
+
+    A reference item does not vote for itself: it is left out where its id is the item's id, or where it has
+    exactly the same regions as the item and, for cells, the same barcode. Nor do items of the same study or donor as
+    the item, where both say so in a column of that name. Items without a value in a label column never vote on it,
+    and neither do predicted labels.
+
+    Args:
+        session: the open index.
+        items: what to name, all of one kind.
+        labels: label columns.
+        options: how.
+        progress: called with the number of items encoded.
+
+    Returns:
+        Calls on each label, in input order.
+
+    Raises:
+        InputError: a label column does not exist or holds no value among the items that may vote.
+        DigestError: the session's model is not the index's.
+    """
+    options = options or TransferOptions()
+    snapshot = session.snapshot()
+    kind = (
+        KINDS[options.reference] if options.reference else _reference_kind(snapshot, items[0].kind, session)
+    )
+    references = [
+        reference_of(
+            session, snapshot, kind, label, where=options.where, only=options.only, without=options.without
+        )
+        for label in labels
+    ]
+    own = _OwnItems(snapshot, kind, items, () if options.same_group else IDENTITY)
+    heads = [_head_for(session, r, options, own) for r in references]
+    references = [
+        replace(r, vector=VECTOR) if head is None and session.is_class_head(r.vector) else r
+        for r, head in zip(references, heads, strict=True)
+    ]
+    names = [VECTOR, *(r.vector for r, head in zip(references, heads, strict=True) if head is None)]
+    parts = [session.encode_as(list(dict.fromkeys(names)), x.sets, progress) for x in items]
+    vectors = {name: np.concatenate([part[name] for part in parts]) for name in dict.fromkeys(names)}
+    calls = tuple(
+        _by_head(session, snapshot, r, own, head, vectors[VECTOR], options)
+        if head is not None
+        else _by_neighbours(session, snapshot, r, own, vectors[r.vector], options)
+        for r, head in zip(references, heads, strict=True)
+    )
+    own.say_who_did_not_vote(session)
+    return Transfer(
+        items[0].kind, tuple(own.names), tuple(own.ids), own.token_sets, vectors[VECTOR], calls, kind
+    )
 
 
 def annotate(
@@ -52,52 +136,42 @@ def annotate(
     items: Sequence[Items],
     labels: Sequence[str],
     *,
-    k: int = 15,
-    where: Sequence[str] = (),
-    reference: str | None = None,
+    coverage: float | None = None,
     progress: Progress = no_progress,
+    **options: Any,
 ) -> Any:
-    """Transfer labels from the index to items.
-
-    A reference item does not vote for itself: it is left out where its id is the item's id, or where it has
-    exactly the same regions as the item and, for cells, the same barcode. Items without a value in a label
-    column never vote on it: the k voters are the k nearest that have one.
+    """`transfer` as a table: `item, label, confidence, margin, nearest_distance, status`.
 
     Args:
-        session: the open index.
-        items: what to name, all of one kind.
-        labels: label columns.
-        k: number of voters.
-        where: conditions that voters must meet.
-        reference: collection that votes, `cells` or `beds`; by default that of the items' own kind, and
-            the other one where that is empty.
-        progress: called with the number of items encoded.
-
-    A label is transferred by its own vector where the model has a head for it and the collection was indexed with
-    it (`train celltype`, `train bulk`), else by the general one.
+        session, items, labels, progress: see `transfer`.
+        coverage: adds `label_set`, the labels that hold the truth at this rate.
+        **options: of `TransferOptions`.
 
     Returns:
-        A `pyarrow.Table` with `item, label, confidence, margin, nearest_distance, status`, one row per item
-        in input order; with several labels a column `label_name` follows `item`, one row per item and
-        label.
-
-    Raises:
-        InputError: a label column does not exist or holds no value among the items that may vote.
-        DigestError: the session's model is not the index's.
+        A `pyarrow.Table`, one row per item in input order; with several labels a column `label_name` follows
+        `item`, one row per item and label.
     """
-    snapshot = session.snapshot()
-    kind = KINDS[reference] if reference else _reference_kind(snapshot, items[0].kind, session)
-    references = [
-        replace(_reference(snapshot, kind, label, where), vector=session.vector_of(kind, label))
-        for label in labels
-    ]
-    names = list(dict.fromkeys(r.vector for r in references))
-    if any(session.is_class_head(name) for name in names):
-        names = list(dict.fromkeys([VECTOR, *names]))
-    parts = [session.encode_as(names, x.sets, progress) for x in items]
-    vectors = {name: np.concatenate([part[name] for part in parts]) for name in names}
-    calls = [_call_all(session, snapshot, r, items, vectors, k) for r in references]
-    return _table(items, labels, calls)
+    for name in ("where", "only", "without"):
+        options[name] = tuple(options.get(name, ()))
+    if coverage is not None and not 0 < coverage < 1:
+        raise InputError(f"--coverage {coverage:g}: expected a rate between 0 and 1, such as 0.9")
+    found = transfer(session, items, labels, TransferOptions(**options), progress)
+    if coverage is not None:
+        check_coverage(session, found, coverage)
+    return found.table(coverage)
+
+
+def check_coverage(session: Session, found: Transfer, coverage: float) -> None:
+    """Say what label sets assume. Raises `InputError` where there is no calibration to take them from."""
+    for calls in found.calls:
+        if calls.calibration is None:
+            raise InputError(
+                f"--coverage: {calls.label} has too few labelled reference items to calibrate label sets"
+            )
+    session.say(
+        f"label_set holds the truth for {coverage:.0%} of items that are to the reference what its own held-out "
+        "groups are to each other; other tissues, protocols or genomes may do worse"
+    )
 
 
 def _reference_kind(snapshot: Snapshot, kind: str, session: Session) -> str:
@@ -113,111 +187,209 @@ def _reference_kind(snapshot: Snapshot, kind: str, session: Session) -> str:
     return other
 
 
-def _reference(snapshot: Snapshot, kind: str, label: str, where: Sequence[str]) -> Reference:
-    from ..store.filters import bind_where, parse_where, to_mask
+def _head_for(
+    session: Session, reference: Reference, options: TransferOptions, own: _OwnItems
+) -> ClassHead | None:
+    """The class head that is to name the items, or None where neighbours do."""
+    if options.by == "neighbours" or not session.is_class_head(reference.label):
+        if options.by == "head":
+            raise InputError(
+                f"--by head: the index's model has no class head for {reference.label}; train one with "
+                f"`atacsearch train celltype --label {reference.label}`"
+            )
+        return None
+    head = cast("ClassHead", session.model.heads[reference.label])
+    strange = sorted(set(reference.classes) - set(head.classes))
+    why = ""
+    if strange:
+        why = f"the class head of {reference.label} does not know {', '.join(strange[:3])}"
+    elif own.shares_identity():
+        why = f"the class head of {reference.label} was trained on the query's own {own.shared_column}"
+    if why and options.by == "head":
+        hint = "" if strange else "; --same-group allows it"
+        raise InputError(f"--by head: {why}{hint}")
+    if why:
+        session.say(f"{why}: neighbours name the items")
+        return None
+    return head
 
-    columns = snapshot.columns(kind)
-    if label not in columns:
-        known = ", ".join(columns) or "none"
-        raise InputError(
-            f"--label {label}: no such column among the {kind} of this index; there are: {known}"
-        )
-    ids = snapshot.all_ids(kind)
-    conditions = (
-        bind_where(parse_where(list(where)), snapshot.manifest.columns[kind], kind) if where else None
-    )
-    filters = [c.column for c in conditions.conditions] if conditions else []
-    table = snapshot.table(kind, list(dict.fromkeys([label, *filters])))
-    meets = to_mask(conditions, table)
-    meets = np.ones(len(ids), bool) if meets is None else meets
-    column = table[label].to_pylist()
-    values = {i: str(v) for i, v, m in zip(ids, column, meets, strict=True) if m and v is not None}
-    if not values:
-        among = f"the {int(meets.sum()):,} {kind} that meet --where" if where else f"the {len(ids):,} {kind}"
-        raise InputError(f"--label {label}: every value is missing among {among} of this index")
-    return Reference(kind, label, values, tuple(where))
 
-
-def _call_all(
+def _by_head(
     session: Session,
     snapshot: Snapshot,
     reference: Reference,
-    items: Sequence[Items],
-    vectors: dict[str, npt.NDArray[np.float32]],
-    k: int,
-) -> list[tuple[Call, str]]:
-    """One call and status for each item.
-
-    In the vector of a class head items are near each other where their classes are alike, however unlike they
-    are else, so there neighbours vote equally, and the distance by which an item is unknown is that of the
-    general vector.
-    """
-    filled = np.flatnonzero(np.concatenate([x.sets.lengths for x in items]) > 0)
-    own = _OwnItems(snapshot, reference.kind, items)
-    voters = voters_of(
-        snapshot,
-        reference,
-        vectors[reference.vector][filled],
-        k,
-        lambda q, ids, d: own.among(int(filled[q]), ids, d),
-    )
-    by_class = session.is_class_head(reference.vector)
-    calls = [NO_CALL] * len(own.names)
-    for row, (ids, distance) in zip(filled, voters, strict=True):
-        calls[row] = vote([reference.values[i] for i in ids], distance, equal=by_class)
-    if by_class:
-        in_general = replace(reference, vector=VECTOR)
-        nearest = voters_of(
-            snapshot,
-            in_general,
-            vectors[VECTOR][filled],
-            1,
-            lambda q, ids, d: own.among(int(filled[q]), ids, d),
-        )
-        for row, (_, distance) in zip(filled, nearest, strict=True):
-            if len(distance):
-                calls[row] = replace(calls[row], nearest_distance=float(distance[0]))
-        cutoff = reference_cutoff(session, snapshot, in_general)
+    own: _OwnItems,
+    head: ClassHead,
+    general: npt.NDArray[np.float32],
+    options: TransferOptions,
+) -> LabelCalls:
+    filled = np.flatnonzero(general.any(1))
+    n = len(own.names)
+    scores = head.scores(own.token_sets.take(filled), general[filled])
+    allowed = np.isin(np.array(head.classes), np.array(reference.classes))
+    probabilities, novelty = np.zeros((n, head.dim)), np.full(n, np.nan)
+    if head.calibration is None:
+        probabilities[filled] = softmax(START * scores.astype(np.float64), allowed)
     else:
-        cutoff = reference_cutoff(session, snapshot, reference)
-    shown = "none (fewer than two reference items)" if np.isinf(cutoff) else f"{cutoff:.4g}"
-    session.say(
-        f"{reference.label}: {len(reference.values):,} labelled {reference.kind} vote by the vector "
-        f"{reference.vector}; unknown where "
-        f"confidence < {MIN_CONFIDENCE} or nearest distance > {shown} (99th percentile within the reference)"
+        probabilities[filled] = head.calibration.probabilities(scores, allowed)
+        novelty[filled] = head.calibration.novelty(scores, own.token_sets.lengths[filled])
+    nearest = np.full(n, np.nan)
+    in_general = replace(reference, vector=VECTOR)
+    found = voters_of(
+        snapshot, in_general, general[filled], 1, lambda q, i, d: own.among(int(filled[q]), i, d)
     )
-    return [(call, _status(call, cutoff)) for call in calls]
+    for row, (_, distance) in zip(filled, found, strict=True):
+        nearest[row] = distance[0] if len(distance) else np.nan
+    calls = LabelCalls(
+        reference.label,
+        "head",
+        head.classes,
+        probabilities,
+        nearest,
+        novelty,
+        head.calibration,
+        options.false_unknown,
+        options.min_confidence,
+    )
+    session.say(
+        f"{reference.label}: named by the model's class head of {len(head.classes)} labels; {calls.trust()}"
+    )
+    return calls
 
 
-def _status(call: Call, cutoff: float) -> str:
-    sure = call.label is not None and call.confidence >= MIN_CONFIDENCE and call.nearest_distance <= cutoff
-    return "assigned" if sure else "unknown"
+def _by_neighbours(
+    session: Session,
+    snapshot: Snapshot,
+    reference: Reference,
+    own: _OwnItems,
+    vectors: npt.NDArray[np.float32],
+    options: TransferOptions,
+) -> LabelCalls:
+    near = neighbourhood_of(session, snapshot, reference)
+    k = options.k or near.k
+    filled = np.flatnonzero(vectors.any(1))
+    found = voters_of(
+        snapshot, reference, vectors[filled], k, lambda q, i, d: own.among(int(filled[q]), i, d)
+    )
+    codes = np.full((len(filled), k), NOBODY, np.int64)
+    distance = np.full((len(filled), k), np.nan)
+    for row, (ids, d) in enumerate(found):
+        codes[row, : len(ids)] = [reference.codes[i] for i in ids]
+        distance[row, : len(ids)] = d
+    n, n_classes = len(own.names), len(reference.classes)
+    scores = neighbour_scores(codes, distance, n_classes, near.width)
+    probabilities, novelty, nearest = np.zeros((n, n_classes)), np.full(n, np.nan), np.full(n, np.nan)
+    anyone = (codes >= 0).any(1)  # an item whose voters are all itself has no call
+    rows = filled[anyone]
+    calibration = near.calibration
+    if calibration is not None and calibration.classes != reference.classes:
+        calibration = None
+    if calibration is None:
+        probabilities[rows] = softmax(scores[anyone])
+    else:
+        probabilities[rows] = calibration.probabilities(scores[anyone])
+        novelty[rows] = calibration.novelty(scores[anyone], own.token_sets.lengths[rows])
+    nearest[rows] = np.nanmin(distance[anyone], axis=1, initial=2.0) if len(rows) else []
+    calls = LabelCalls(
+        reference.label,
+        "neighbours",
+        reference.classes,
+        probabilities,
+        nearest,
+        novelty,
+        calibration,
+        options.false_unknown,
+        options.min_confidence,
+    )
+    trained = reference.vector != VECTOR
+    session.say(
+        f"{reference.label}: {len(reference.codes):,} labelled {reference.kind} vote by the vector "
+        f"{reference.vector}, {k} at the most; {calls.trust()}"
+        + ("; that vector was trained on reference items, so confidence is too high" if trained else "")
+    )
+    return calls
 
 
+@dataclass
 class _OwnItems:
-    """Finds the reference items that are the query item itself."""
+    """The query items, and which reference items must not vote on each."""
 
-    def __init__(self, snapshot: Snapshot, kind: str, items: Sequence[Items]) -> None:
-        self.snapshot = snapshot
-        self.kind = kind
-        self.same_kind = items[0].kind == kind
-        self.ids = [i for x in items for i in x.ids]
-        self.names = [n for x in items for n in x.sets.names]
-        self.sets = [tokens for x in items for tokens in x.sets]
+    snapshot: Snapshot
+    kind: str
+    items: Sequence[Items]
+    identity: Sequence[str] = ()
+    shared_column: str = ""
+    left_out: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        from ..genome.tokensets import TokenSets as Sets
+
+        self.same_kind = self.items[0].kind == self.kind
+        self.ids = [i for x in self.items for i in x.ids]
+        self.names = [n for x in self.items for n in x.sets.names]
+        self.token_sets: TokenSets = Sets.concat([x.sets for x in self.items])
+        self.groups: list[tuple[list[str | None], dict[str, str]]] = []
+        columns = {name.casefold(): name for name in self.snapshot.columns(self.kind)}
+        for name in self.identity:
+            mine = _values_of(self.items, name)
+            if name not in columns or mine is None:
+                continue
+            theirs = self.snapshot.table(self.kind, [columns[name]])[columns[name]].to_pylist()
+            asked = {v for v in mine if v is not None}
+            shared = {
+                i: str(v)
+                for i, v in zip(self.snapshot.all_ids(self.kind), theirs, strict=True)
+                if v is not None and str(v) in asked
+            }
+            if shared:
+                self.groups.append((mine, shared))
+                self.shared_column = self.shared_column or name
+
+    def shares_identity(self) -> bool:
+        """Whether the reference holds items of a study or donor of the query."""
+        return bool(self.groups)
 
     def among(self, row: int, ids: Sequence[str], distance: npt.NDArray[np.float32]) -> set[str]:
-        """Which of the neighbours `ids` of item `row` are that item."""
+        """Which of the neighbours `ids` of item `row` are that item, or of its study or donor."""
+        same = {i for mine, theirs in self.groups for i in ids if theirs.get(i, "") == (mine[row] or "\0")}
+        if same:
+            self.left_out[row] = len(same)
         if not self.same_kind:
-            return set()
-        same = {i for i in ids if i == self.ids[row]}
+            return same
+        same |= {i for i in ids if i == self.ids[row]}
         near = [i for i, d in zip(ids, distance, strict=True) if d < _SAME and i not in same]
         if near and self.kind == "cells":
             near = [i for i in near if i.rpartition("#")[2] == self.names[row]]
         if near:
             tokens = self.snapshot.tokens(self.kind, near)
-            mine = np.unique(self.sets[row])
-            same |= {i for i, t in zip(near, tokens, strict=True) if np.array_equal(np.unique(t), mine)}
+            mine_tokens = np.unique(self.token_sets[row])
+            same |= {
+                i for i, t in zip(near, tokens, strict=True) if np.array_equal(np.unique(t), mine_tokens)
+            }
         return same
+
+    def say_who_did_not_vote(self, session: Session) -> None:
+        """Name the study or donor that query and reference share."""
+        if self.left_out:
+            session.say(
+                f"{len(self.left_out):,} items are of a {self.shared_column} that the reference holds, too: its items "
+                "did not vote on them (--same-group lets them)"
+            )
+
+
+def _values_of(items: Sequence[Items], name: str) -> list[str | None] | None:
+    """[n] values of a label column of the query, None where no input has it."""
+    found: list[str | None] = []
+    any_there = False
+    for x in items:
+        labels = getattr(x, "labels", None)
+        own = {} if labels is None else {c.casefold(): c for c in labels.column_names}
+        if labels is not None and name in own:
+            any_there = True
+            found += [None if v is None else str(v) for v in labels[own[name]].to_pylist()]
+        else:
+            found += [None] * len(x.ids)
+    return found if any_there else None
 
 
 def voters_of(
@@ -229,7 +401,7 @@ def voters_of(
 ) -> list[tuple[list[str], npt.NDArray[np.float32]]]:
     """The k nearest labelled reference items of each vector, the item itself left out.
 
-    More neighbours than k are asked for where some carry no label; the number doubles for those items that
+    More neighbours than k are asked for where some carry no label; the number grows fourfold for those items that
     still lack voters, until they have k or the collection ends.
 
     Args:
@@ -237,7 +409,7 @@ def voters_of(
         reference: who may vote.
         vectors: [q, d] float32, none of them zero.
         k: number of voters.
-        own: `own(q, ids, distance)` names those of query q's neighbours that are the query itself.
+        own: `own(q, ids, distance)` names those of query q's neighbours that must not vote.
 
     Returns:
         For each vector its voters' ids and distances, nearest first.
@@ -245,7 +417,7 @@ def voters_of(
     n = snapshot.count(reference.kind)
     found: list[tuple[list[str], npt.NDArray[np.float32]]] = [([], np.empty(0, np.float32))] * len(vectors)
     open_rows = np.arange(len(vectors))
-    ask = min(n, int(np.ceil((k + 1) * n / len(reference.values))) + 1)
+    ask = min(n, int(np.ceil((k + 1) * n / len(reference.codes))) + 1)
     while len(open_rows):
         answer = snapshot.knn(
             reference.kind,
@@ -258,60 +430,10 @@ def voters_of(
         for row, ids, distance in zip(open_rows, answer.ids, answer.distance, strict=True):
             distance = distance[: len(ids)]
             itself = own(row, ids, distance)
-            keep = [j for j, i in enumerate(ids) if i in reference.values and i not in itself][:k]
+            keep = [j for j, i in enumerate(ids) if i in reference.codes and i not in itself][:k]
             found[row] = ([ids[j] for j in keep], distance[keep])
             if len(keep) < k and len(ids) == ask < n:
                 unfinished.append(row)
         open_rows = np.asarray(unfinished, np.int64)
         ask = min(n, ask * 4)
     return found
-
-
-def reference_cutoff(session: Session, snapshot: Snapshot, reference: Reference) -> float:
-    """The 99th percentile of the distance from a reference item to the nearest other one.
-
-    Computed from a seeded sample of at most 2,000 labelled items and kept in memory for the generation.
-
-    Returns:
-        A cosine distance; infinity where fewer than two items may vote.
-    """
-    key = (snapshot.generation, reference.kind, reference.label, reference.where, reference.vector)
-    if key not in session.cutoffs:
-        session.cutoffs[key] = _cutoff(snapshot, reference)
-    return float(session.cutoffs[key])
-
-
-def _cutoff(snapshot: Snapshot, reference: Reference) -> float:
-    ids = sorted(reference.values)
-    if len(ids) > CUTOFF_SAMPLE:
-        chosen = np.random.default_rng(0).choice(len(ids), CUTOFF_SAMPLE, replace=False)
-        ids = [ids[i] for i in np.sort(chosen)]
-    vectors = snapshot.vectors(reference.kind, ids, reference.vector)
-    filled = np.flatnonzero(np.any(vectors != 0, axis=1))
-    voters = voters_of(snapshot, reference, vectors[filled], 1, lambda q, _ids, _d: {ids[filled[q]]})
-    nearest = [distance[0] for _, distance in voters if len(distance)]
-    return float(np.percentile(nearest, CUTOFF_PERCENTILE)) if nearest else float("inf")
-
-
-def _table(items: Sequence[Items], labels: Sequence[str], calls: Sequence[list[tuple[Call, str]]]) -> Any:
-    import pyarrow as pa
-
-    names = [name for x in items for name in x.sets.names]
-    several = len(labels) > 1
-    rows = [
-        (name, label, *called[i])
-        for i, name in enumerate(names)
-        for label, called in zip(labels, calls, strict=True)
-    ]
-    columns: dict[str, Any] = {"item": pa.array([r[0] for r in rows], pa.string())}
-    if several:
-        columns["label_name"] = pa.array([r[1] for r in rows], pa.string())
-    nearest = [None if np.isnan(r[2].nearest_distance) else r[2].nearest_distance for r in rows]
-    columns |= {
-        "label": pa.array([r[2].label for r in rows], pa.string()),
-        "confidence": pa.array([r[2].confidence for r in rows], pa.float64()),
-        "margin": pa.array([r[2].margin for r in rows], pa.float64()),
-        "nearest_distance": pa.array(nearest, pa.float64()),
-        "status": pa.array([r[3] for r in rows], pa.string()),
-    }
-    return pa.table(columns)

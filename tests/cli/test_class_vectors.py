@@ -28,9 +28,17 @@ def test_cells_get_both_vectors_and_are_named_by_their_own(
     index = tmp_path / "my.index"
     assert run("index", "create", index, "--model", model).code == 0
     assert run("index", "add-cells", index, world.reference).code == 0
-    found = run("annotate", world.query, "--index", index, "--label", "cell_type", "--format", "json")
+    asked = ("annotate", world.query, "--index", index, "--label", "cell_type", "--format", "json")
+    found = run(*asked)
     assert found.code == 0, found.err
-    assert "vote by the vector cell_type" in found.err
+    assert "was trained on the query's own donor: neighbours name the items" in found.err
+    assert "vote by the vector general" in found.err
+    refused = run(*asked, "--by", "head")
+    assert refused.code == 2
+    assert "--same-group" in refused.err
+    found = run(*asked, "--same-group")
+    assert found.code == 0, found.err
+    assert "class head of 2 labels" in found.err
     rows = json.loads(found.out)
     # The nearest distance is that of the general vector, where unlike cells are far.
     assert all(row["nearest_distance"] is None or row["nearest_distance"] >= 0 for row in rows)
@@ -57,7 +65,7 @@ def test_the_card_and_the_dry_run_say_what_the_head_costs_and_gives(
 ) -> None:
     card = (model / "README.md").read_text()
     assert "TF-IDF + SVD + kNN" in card
-    assert "never saw the held-out items" in card
+    assert "named by a head fitted on the others" in card
     out = tmp_path / "none.model"
     found = run("train", "celltype", world.reference, "--label", "cell_type", "--dry-run", "-o", out)
     assert found.code == 0, found.err
@@ -81,7 +89,6 @@ def test_bed_files_that_were_trained_on_get_the_vector_too(world: World, run: Ru
     assert run("index", "create", index, "--model", model).code == 0
     found = run("index", "add-beds", index, manifest)
     assert found.code == 0, found.err
-    # Equal votes: with more voters than a type has files, the other type would outvote it.
-    found = run("annotate", manifest, "--index", index, "--label", "cell_type", "-k", 3, "--format", "json")
-    assert "vote by the vector cell_type" in found.err
+    found = run("annotate", manifest, "--index", index, "--label", "cell_type", "--format", "json")
+    assert "class head of 2 labels" in found.err
     assert [r["label"] for r in json.loads(found.out)] == ["NK", "B"] * 6

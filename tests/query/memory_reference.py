@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -50,7 +51,8 @@ class MemorySnapshot:
         return [self.ids.index(i) for i in ids]
 
     def rows(self, kind: str, ids: Sequence[str], columns: Sequence[str]) -> pa.Table:
-        return self.labels.select(list(columns)).take(pa.array(self._at(ids), pa.int64()))
+        whole = self.labels.append_column("n_tokens", pa.array(self.sets.lengths))
+        return whole.select(list(columns)).take(pa.array(self._at(ids), pa.int64()))
 
     def vectors(self, kind: str, ids: Sequence[str], name: str) -> np.ndarray:
         return self.points[self._at(ids)]
@@ -85,7 +87,9 @@ def make_session(snapshot: MemorySnapshot, vectors_of: Callable[[TokenSets], np.
         vector_of=lambda kind, label: "general",
         say=said.append,
         said=said,
+        fitted={},
         cutoffs={},
+        index=SimpleNamespace(path=Path("/nonexistent")),
     )
 
 

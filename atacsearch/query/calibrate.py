@@ -1,0 +1,201 @@
+"""Calibrations of an index: for each label column, fitted when items are published and kept with their generation.
+
+A generation's file lies in `INDEX/calibration/`; it can always be made again from the generation. Labels that a
+class head of the model transfers bring the calibration of their training (`training/crossfit.py`), the others get
+one from the reference's own items (`neighbourhood.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..model.calibration import Calibration
+from .groups import group_column
+from .neighbourhood import K, Neighbourhood, fit_neighbourhood
+from .reference import ORIGIN, OURS, Reference, reference_of, sampled
+
+if TYPE_CHECKING:
+    from ..store.snapshot import Snapshot
+    from .session import Session
+
+FOLDER = "calibration"
+FACTS = "neighbourhoods"
+MOST_CLASSES = 500
+MOST_VOTERS = 20_000  # items that vote while the calibration is fitted; of more, a part is drawn
+MOST_ASKED = 2_000
+MOST_COLUMNS = 40
+KEPT = 2  # generations whose calibrations are kept
+
+
+def calibrate(
+    session: Session, kind: str, labels: Sequence[str] | None = None, group: str | None = None
+) -> dict[str, Neighbourhood]:
+    """Fit and keep the calibrations of a collection.
+
+    Args:
+        session: the open index.
+        kind: `cells` or `bedfiles`.
+        labels: label columns; by default all text columns of 2 to 500 values.
+        group: column of the groups that are held out; by default found by its name (`groups.COLUMNS`).
+
+    Returns:
+        What was fitted, by label.
+
+    Raises:
+        InputError: a label or group column that does not exist.
+    """
+    snapshot = session.snapshot()
+    stored = {} if labels is None else read_calibrations(session.index.path, snapshot.generation, kind)
+    fitted = {}
+    for label in labels if labels is not None else worth_fitting(snapshot, kind):
+        reference = reference_of(session, snapshot, kind, label)
+        if 2 <= len(reference.classes) <= MOST_CLASSES:
+            fitted[label] = fit(session, snapshot, reference, group)
+    if fitted:
+        write_calibrations(session.index.path, snapshot.generation, kind, stored | fitted)
+        for key in [k for k in session.fitted if k[0] == snapshot.generation]:
+            del session.fitted[key]
+    return fitted
+
+
+def worth_fitting(snapshot: Snapshot, kind: str) -> list[str]:
+    """Text columns of 2 to 500 values, at most `MOST_COLUMNS` of them."""
+    names = []
+    for name, column in snapshot.columns(kind).items():
+        if column.kind != "text" or name.startswith(OURS) or name.endswith(ORIGIN):
+            continue
+        values = snapshot.table(kind, [name])[name]
+        n = len(values.drop_null().unique())
+        if 2 <= n <= min(MOST_CLASSES, max(2, (len(values) - values.null_count) // 2)):
+            names.append(name)
+    return names[:MOST_COLUMNS]
+
+
+def neighbourhood_of(session: Session, snapshot: Snapshot, reference: Reference) -> Neighbourhood:
+    """The neighbourhood of a label: as stored with the generation, else fitted now and kept in memory."""
+    key = (snapshot.generation, *reference.key)
+    if key not in session.fitted:
+        stored = None
+        if not reference.narrowed:
+            found = read_calibrations(session.index.path, snapshot.generation, reference.kind)
+            stored = found.get(reference.label)
+            if stored is not None and stored.calibration is not None:
+                same = stored.calibration.classes == reference.classes
+                stored = stored if same else None
+        session.fitted[key] = stored or fit(session, snapshot, reference)
+    found_now: Neighbourhood = session.fitted[key]
+    return found_now
+
+
+def fit(
+    session: Session, snapshot: Snapshot, reference: Reference, group: str | None = None
+) -> Neighbourhood:
+    """Fit the neighbourhood of a label on a sample of its voters."""
+    from ..errors import InputError
+
+    ids, codes = sampled(reference, MOST_VOTERS)
+    vectors = snapshot.vectors(reference.kind, ids, reference.vector)
+    filled = np.flatnonzero(np.any(vectors != 0, axis=1))
+    labels = [reference.classes[codes[i]] for i in filled]
+    ids = [ids[i] for i in filled]
+    if len(ids) < 2:
+        return Neighbourhood(K, 0.1, None)
+    known = [
+        name
+        for name, c in snapshot.columns(reference.kind).items()
+        if c.kind == "text" and name != reference.label
+    ]
+    if group is not None and group not in known:
+        raise InputError(f"--group {group}: no such text column; there are: {', '.join(known)}")
+    rows = snapshot.rows(reference.kind, ids, [*known, "n_tokens"])
+    columns = {name: rows[name].to_pylist() for name in known}
+    column = group_column(labels, columns, group)
+    if group is not None and column is None:
+        session.say(
+            f"{reference.label}: {group} has no two groups that share labels; items are held out one by one"
+        )
+    groups = None
+    if column is not None:
+        groups = [v if v is not None else f"\0{i}" for i, v in enumerate(columns[column])]
+    asked = np.arange(len(ids))
+    if len(asked) > MOST_ASKED:
+        asked = np.sort(np.random.default_rng(1).choice(asked, MOST_ASKED, replace=False))
+    return fit_neighbourhood(
+        vectors[filled], labels, rows["n_tokens"].to_numpy(), groups, column or "", asked=asked
+    )
+
+
+def report(found: dict[str, Neighbourhood]) -> list[dict[str, Any]]:
+    """One record a label: on what its confidence was fitted, and how well it holds there."""
+    from ..model.measures import calibration_error
+
+    rows = []
+    for label, near in found.items():
+        row: dict[str, Any] = {"label": label, "width": near.width, "items": 0, "groups": 0, "group": ""}
+        row |= {"accuracy": None, "calibration_error": None}
+        if near.calibration is not None:
+            held = near.calibration.held_out
+            row |= {"items": len(held), "groups": len(held.groups), "group": held.column}
+            row |= {
+                "accuracy": float(held.right.mean()),
+                "calibration_error": calibration_error(held.confidence, held.right),
+            }
+        rows.append(row)
+    return rows
+
+
+def _file(index: Path, generation: int, kind: str) -> Path:
+    return Path(index) / FOLDER / f"{kind}-{generation}.safetensors"
+
+
+def write_calibrations(index: Path, generation: int, kind: str, found: dict[str, Neighbourhood]) -> None:
+    """Keep calibrations of a generation, and those of the generation before."""
+    from safetensors.numpy import save_file
+
+    from ..store.durable import fsync_path, temporary
+
+    arrays: dict[str, Any] = {"empty": np.zeros(1, np.int8)}
+    facts: dict[str, Any] = {}
+    for label, near in found.items():
+        facts[label] = {"k": near.k, "width": near.width}
+        if near.calibration is not None:
+            facts[label]["calibration"] = near.calibration.facts()
+            arrays |= {f"{label}/{name}": value for name, value in near.calibration.arrays().items()}
+    path = _file(index, generation, kind)
+    path.parent.mkdir(exist_ok=True)
+    made = temporary(path)
+    save_file(arrays, made, metadata={FACTS: json.dumps(facts)})
+    fsync_path(made)
+    made.replace(path)
+    numbers = sorted(
+        (int(p.stem.rpartition("-")[2]) for p in path.parent.glob(f"{kind}-*.safetensors")), reverse=True
+    )
+    for old in numbers[KEPT:]:
+        _file(index, old, kind).unlink(missing_ok=True)
+
+
+def read_calibrations(index: Path, generation: int, kind: str) -> dict[str, Neighbourhood]:
+    """Calibrations of a generation; none where there is no file or it cannot be read (it is made again)."""
+    from safetensors import SafetensorError, safe_open
+
+    path = _file(index, generation, kind)
+    found = {}
+    try:
+        with safe_open(path, "np") as file:
+            facts = json.loads(file.metadata()[FACTS])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        for label, own in facts.items():
+            calibration = None
+            if "calibration" in own:
+                prefix = f"{label}/"
+                mine = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+                calibration = Calibration.of(mine, own["calibration"])
+            found[label] = Neighbourhood(int(own["k"]), float(own["width"]), calibration)
+    except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError):
+        return {}
+    return found
