@@ -19,9 +19,9 @@ from ..errors import InputError
 from .answers import Hits
 from .asking import Query
 from .candidates import nearest
+from .counting import count_shared
 from .fusion import ORDERS, enrichment, fuse, overlap_order
 from .statistics import Overlaps, statistics_of
-from .tokencache import token_cache
 
 if TYPE_CHECKING:
     from ..store.snapshot import Snapshot
@@ -33,7 +33,6 @@ CANDIDATES = 500
 BLOCK = 32  # queries whose candidates are held at a time
 
 Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def ranked(
         some = _part(asked, first, first + BLOCK)
         found = nearest(snapshot, collection, some, many, where, vector)
         tested = max(tested, *map(len, found))
-        hits += _rank(snapshot, collection, some, found, n, ranking, background)
+        hits += _rank(session, snapshot, collection, some, found, n, ranking, background)
     whole = "all that may answer" if tested < many else "the nearest"
     name = "the universe" if ranking.background == "universe" else f"those open in any of the {collection}"
     session.say(
@@ -141,6 +140,7 @@ def _part(asked: Query, first: int, last: int) -> Query:
 
 
 def _rank(
+    session: Session,
     snapshot: Snapshot,
     collection: str,
     asked: Query,
@@ -159,6 +159,7 @@ def _rank(
         [[hit.id for hit in some] for some in found],
         len(background),
         openness=ranking.by == "fused",
+        say=session.say,
     )
     out: Hits = []
     for query, some, own in zip(queries, found, counts, strict=True):
@@ -187,77 +188,6 @@ def _rank(
             ]
         )
     return out
-
-
-@dataclass(frozen=True)
-class Shared:
-    """Exact counts of a query against its m candidates.
-
-    Attributes:
-        sizes: [m] int64 regions of each candidate.
-        shared: [m] int64 regions that it shares with the query.
-        open_query: sum over the query's regions of the number of candidates in which each is open; 0 where openness
-            was not asked for.
-        open_items: [m] int64 the same sum over each candidate's regions.
-        open_total: over all regions.
-    """
-
-    sizes: Ints
-    shared: Ints
-    open_query: int
-    open_items: Ints
-    open_total: int
-
-
-def count_shared(
-    snapshot: Snapshot,
-    collection: str,
-    queries: Sequence[npt.NDArray[np.uint32]],
-    candidates: Sequence[Sequence[str]],
-    n_regions: int,
-    *,
-    openness: bool = False,
-) -> list[Shared]:
-    """Count regions of queries and of the items that each is compared with.
-
-    Args:
-        snapshot: where the items are.
-        collection: theirs.
-        queries: [q] tokens of each query, without repeats, below `n_regions`.
-        candidates: [q] ids of the items that each is compared with, without repeats.
-        n_regions: size V of the universe.
-        openness: also count in how many candidates regions are open.
-    """
-    sizes, shared, sums = ([np.zeros(len(ids), np.int64) for ids in candidates] for _ in range(3))
-    asking: dict[str, list[tuple[int, int]]] = {}
-    for q, ids in enumerate(candidates):
-        for place, item_id in enumerate(ids):
-            asking.setdefault(item_id, []).append((q, place))
-    open_in = np.zeros((len(queries), n_regions), bool)
-    times = np.zeros((len(queries) if openness else 0, n_regions), np.int32)
-    for q, tokens in enumerate(queries):
-        open_in[q, tokens] = True
-    cache = token_cache(snapshot, collection)
-    for item_id, tokens in cache.each(snapshot, list(asking)):
-        for q, place in asking[item_id]:
-            sizes[q][place] = len(tokens)
-            shared[q][place] = np.count_nonzero(open_in[q, tokens])
-            if openness:
-                times[q, tokens] += 1
-    if openness:
-        for item_id, tokens in cache.each(snapshot, list(asking)):
-            for q, place in asking[item_id]:
-                sums[q][place] = times[q, tokens].sum()
-    return [
-        Shared(
-            sizes[q],
-            shared[q],
-            int(times[q, tokens].sum()) if openness else 0,
-            sums[q],
-            int(sizes[q].sum()),
-        )
-        for q, tokens in enumerate(queries)
-    ]
 
 
 _OPEN: WeakKeyDictionary[Snapshot, dict[str, Bools]] = WeakKeyDictionary()

@@ -213,6 +213,15 @@ class Snapshot:
                 f"again, and where that does not help run: atacsearch index verify {self.index}"
             ) from error
 
+    def row_numbers(self, kind: str, ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        """[n] int64 place of each id in `all_ids`, by which `postings` knows it."""
+        shards = sorted(self.manifest.shards_of(check_kind(kind)), key=lambda s: s.number)
+        first = dict(zip((s.number for s in shards), np.cumsum([0, *(s.rows for s in shards)]), strict=False))
+        numbers = np.empty(len(ids), np.int64)
+        for entry, at, rows in self._places(kind, ids):
+            numbers[at] = first[entry.number] + rows
+        return numbers
+
     def _places(
         self, kind: str, ids: Sequence[str]
     ) -> list[tuple[ShardEntry, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
@@ -245,9 +254,7 @@ class Snapshot:
         with self._lock:
             if kind not in self._postings:
                 shards = self.manifest.shards_of(check_kind(kind))
-                self._postings[kind] = open_postings(
-                    self.index, kind, shards, self.info.universe_digest, say
-                )
+                self._postings[kind] = open_postings(self.index, kind, shards, self.info.universe_digest, say)
             return self._postings[kind]
 
     # -- neighbours ---------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from tiny_world import PER_CHROM, World
 
 from atacsearch.client import open_index
 from atacsearch.errors import InputError
+from atacsearch.query.counting import by_postings, by_tokens
 from atacsearch.query.fusion import FUSED
 from atacsearch.query.statistics import STATISTICS
 from atacsearch.query.tokencache import TokenCache
@@ -151,3 +152,33 @@ def test_tokens_stay_in_memory_up_to_a_bound(built: Path) -> None:
         for item_id, tokens in zip(ids, snapshot.tokens("bedfiles", ids), strict=True):
             np.testing.assert_array_equal(found[item_id], tokens)
         assert 0 < sum(t.nbytes for t in cache._kept.values()) <= 400
+
+
+@pytest.mark.parametrize("kind", ["cells", "bedfiles"])
+def test_posting_lists_and_tokens_give_the_same_counts(index: Path, kind: str) -> None:
+    snapshot = open_index(index).session.snapshot()
+    ids = snapshot.all_ids(kind)
+    rng = np.random.default_rng(3)
+    queries = [np.sort(rng.choice(REGIONS, n, replace=False)).astype(np.uint32) for n in (0, 1, 50, 399)]
+    candidates = [list(rng.permutation(ids)[:n]) for n in (3, 0, 5, 6)]
+    for one, other in zip(
+        by_tokens(snapshot, kind, queries, candidates, REGIONS),
+        by_postings(snapshot, kind, queries, candidates, REGIONS),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one.sizes, other.sizes)
+        np.testing.assert_array_equal(one.shared, other.shared)
+    assert snapshot.row_numbers(kind, ids[::-1]).tolist() == list(range(len(ids)))[::-1]
+
+
+def test_scattered_candidates_are_counted_by_posting_lists(
+    run: Run, query: Path, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("cells", query, "--index", built, "--rank", "overlap", "--candidates", 3, "-k", 3)
+    expected_rows = ask(run, *words, "--background", "indexed")
+
+    def no_tokens(*_: object, **__: object) -> None:
+        raise AssertionError("tokens were read")
+
+    monkeypatch.setattr("atacsearch.query.counting.by_tokens", no_tokens)
+    assert ask(run, *words, "--background", "indexed") == expected_rows
