@@ -297,7 +297,9 @@ class Client:
         from .query.explain import explain_item
         from .query.transfer import TransferOptions
 
-        lists = {name: tuple(v) if isinstance(v, list) else v for name, v in _lists(how).items()}
+        lists: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in _lists(how).items()
+        }
         items = self._read(inputs, options)
         return explain_item(self.session, items, label, item, TransferOptions(**lists))
 

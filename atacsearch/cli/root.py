@@ -25,6 +25,10 @@ COMMANDS = {
     "overlap": LazyCommand(
         "atacsearch.cli.overlap:overlap", "Tell which files, cell types and contexts have a region."
     ),
+    "compare": LazyCommand(
+        "atacsearch.cli.compare:compare",
+        "Tell which regions set two cell types, files or contexts apart.",
+    ),
     "annotate": LazyCommand("atacsearch.cli.annotate:annotate", "Name cells or BED files by label transfer."),
 }
 
