@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from .options import (
     Output,
+    OutputFile,
     debug_option,
     device_option,
     index_option,
@@ -80,6 +82,39 @@ from .options import (
     metavar="P",
     help="Items whose confidence is lower are unknown, too.",
 )
+@click.option(
+    "--doublets", is_flag=True, help="Look for droplets that held cells of two types: status doublet."
+)
+@click.option(
+    "--ontology",
+    is_flag=True,
+    help="Add the most specific term of the Cell Ontology that is probable enough, also above all labels.",
+)
+@click.option(
+    "--ontology-confidence",
+    type=float,
+    default=0.8,
+    show_default=True,
+    metavar="P",
+    help="What is probable enough for --ontology.",
+)
+@click.option(
+    "--markers",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="GENES.tsv",
+    help="Marker genes (columns cell_type and gene): add whether their activity agrees with the call.",
+)
+@click.option(
+    "--explain",
+    metavar="ITEM",
+    help="Print who voted on this item instead: source, distance, weight and shared regions.",
+)
+@click.option(
+    "--explain-bed",
+    type=OutputFile(),
+    metavar="FILE",
+    help="With --explain: write the regions that the item shares with its voters as BED.",
+)
 @model_option(required=False, help="Encode with this model; refused unless it is the index's own.")
 @device_option
 @reader_options
@@ -99,6 +134,12 @@ def annotate(
     coverage: float | None,
     false_unknown: float,
     min_confidence: float,
+    doublets: bool,
+    ontology: bool,
+    ontology_confidence: float,
+    markers: Path | None,
+    explain: str | None,
+    explain_bed: Path | None,
     model: str | None,
     device: str,
     reading: dict[str, Any],
@@ -123,31 +164,62 @@ def annotate(
     with exactly the same regions (for cells: and the same barcode). Neither do items of the same study or donor vote,
     where query and reference have such a column, nor labels whose column NAME_origin says `predicted`.
 
+    Items with too few open regions are of status `low_quality`, with --doublets cells that look like two are
+    `doublet`. With -o FILE.h5ad and one input h5ad the calls are written into a copy of it: obs columns
+    atacsearch_LABEL (`unknown` unless assigned), _best, _confidence, _status ..., obsm X_atacsearch, uns atacsearch.
+
     \b
     Example:
       atacsearch annotate new.h5ad --index my.index --label cell_type --format tsv > calls.tsv
       atacsearch annotate peaks.tsv --index my.index --label cell_type --label assay
       atacsearch annotate new.h5ad --index my.index --label cell_type --coverage 0.9 --except Doublet
+      atacsearch annotate new.h5ad --index my.index --label cell_type --doublets --ontology -o annotated.h5ad
+      atacsearch annotate new.h5ad --index my.index --label cell_type --explain AAACGAAAGT-1 --explain-bed why.bed
     """
     from ..client import open_index
     from .messages import progress, say
 
+    if explain_bed is not None and explain is None:
+        raise click.UsageError("--explain-bed needs --explain ITEM")
+    copy = output.path if output.path is not None and output.path.suffix.lower() == ".h5ad" else None
     client = open_index(index_path, device=device, model=model, say=say)
+    how: dict[str, Any] = {
+        "k": k,
+        "where": where,
+        "only": only,
+        "without": without,
+        "reference": reference,
+        "by": by,
+        "same_group": same_group,
+        "false_unknown": false_unknown,
+        "min_confidence": min_confidence,
+        "options": read_options(reading),
+    }
+    if explain is not None:
+        if len(labels) > 1 or copy is not None:
+            raise click.UsageError(
+                "--explain tells of one --label, in a table; leave the others and -o .h5ad out"
+            )
+        call, voters, regions = client.explain_tables(inputs, labels[0], explain, **how)
+        (row,) = call.to_pylist()
+        say(f"{row['item']}: {row['label']}, confidence {row['confidence']:.3f}, {row['status']}")
+        if explain_bed is not None:
+            from ..query.explain import write_regions
+
+            write_regions(regions, explain_bed)
+        output.write(voters)
+        return
     with progress("Encoding", None) as advance:
         table = client.annotate_table(
             inputs,
             labels,
-            k=k,
-            where=where,
-            only=only,
-            without=without,
-            reference=reference,
-            by=by,
-            same_group=same_group,
             coverage=coverage,
-            false_unknown=false_unknown,
-            min_confidence=min_confidence,
-            options=read_options(reading),
+            doublets=doublets,
+            ontology=ontology_confidence if ontology else False,
+            markers=markers,
+            output=copy,
             progress=advance,
+            **how,
         )
-    output.write(table)
+    if copy is None:
+        output.write(table)

@@ -8,7 +8,7 @@ This is exact set arithmetic on the stored token sets, no attribution through th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,10 @@ from .results import to_file
 
 if TYPE_CHECKING:
     from ..genome.tokensets import TokenSets
+    from ..readers.inputs import Items
     from ..store.snapshot import Snapshot
     from .session import Session
+    from .transfer import TransferOptions
 
 SAMPLE = 2000  # reference items that document frequencies are counted over
 SHOWN = 3  # regions a voter in the table
@@ -193,3 +195,79 @@ def _names(regions: Any) -> list[str]:
         f"{r['chrom']}:{r['start']}-{r['end']}" + (f" ({r['gene']})" if r["gene"] else "")
         for r in regions.to_pylist()
     ]
+
+
+def explain_item(
+    session: Session, items: Sequence[Items], label: str, item: str, options: TransferOptions | None = None
+) -> tuple[Any, Any, Any]:
+    """Everything about the call of one item.
+
+    Where the model's class head names items, the nearest neighbours in the general vector are shown: they are the
+    evidence that one can look at, not what made the call.
+
+    Args:
+        session: the open index.
+        items: the inputs.
+        label: label column.
+        item: the item as the user knows it, or its id.
+        options: as for the transfer.
+
+    Returns:
+        The table of its call, and the two tables of `explain`.
+
+    Raises:
+        InputError: no such item, or one without open regions.
+    """
+    from ..errors import InputError
+    from .calibrate import neighbourhood_of
+    from .reference import reference_of
+    from .session import VECTOR
+    from .transfer import IDENTITY, TransferOptions, _OwnItems, transfer, voters_of
+
+    options = options or TransferOptions()
+    one = _only(items, item)
+    found = transfer(session, [one], [label], options)
+    calls = found.calls[0]
+    if not found.token_sets.lengths[0]:
+        raise InputError(f"--explain {item}: it has no region of the universe, so nobody voted")
+    snapshot = session.snapshot()
+    reference = reference_of(
+        session,
+        snapshot,
+        found.reference,
+        label,
+        where=options.where,
+        only=options.only,
+        without=options.without,
+    )
+    vectors = found.vectors
+    if calls.by == "head":
+        reference = replace(reference, vector=VECTOR)
+        session.say(
+            f"{label}: the class head made the call; shown are its nearest neighbours in the general vector"
+        )
+    elif reference.vector != VECTOR:
+        vectors = session.encode(one.sets, name=reference.vector)
+    near = neighbourhood_of(session, snapshot, reference)
+    own = _OwnItems(snapshot, found.reference, [one], () if options.same_group else IDENTITY)
+    k = options.k or near.k
+    ((ids, distance),) = voters_of(snapshot, reference, vectors, k, lambda q, i, d: own.among(0, i, d))
+    weight = np.exp(-(distance - distance.min(initial=2.0)) / near.width)
+    values = [reference.classes[reference.codes[i]] for i in ids]
+    votes = Votes(label, found.reference, ids, values, distance, weight)
+    voters, regions = explain(session, snapshot, found.token_sets[0], votes)
+    return found.table(), voters, regions
+
+
+def _only(items: Sequence[Items], item: str) -> Items:
+    """The inputs cut down to one item."""
+    from ..errors import InputError
+    from .inputs import pick
+
+    for one in items:
+        if item in one.sets.names or item in one.ids:
+            (row,) = pick(one, [item])
+            labels = one.labels.slice(row, 1) if one.labels is not None else None
+            return replace(one, sets=one.sets.take([row]), ids=(one.ids[row],), labels=labels)
+    names = ", ".join(name for one in items for name in one.sets.names[:5])
+    raise InputError(f"--explain {item}: no such item in the input (the first: {names})")

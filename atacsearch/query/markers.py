@@ -8,8 +8,8 @@ The score is `log2((observed + 0.5) / (expected + 0.5))`, and evidence is the Po
 A call's markers
 
 - `agree` where its own type scores highest, with at least one open marker region;
-- `disagree` where another type scores higher and its markers are open beyond chance (p < 0.01 over the number of
-  types, Bonferroni);
+- `disagree` where another type scores higher and its markers are open beyond chance (p < 0.05, Bonferroni over the
+  different marker sets);
 - say `none` of both else: too few open regions, or no markers for the type.
 """
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 AGREE, DISAGREE, NONE = "agree", "disagree", "none"
 LABEL_COLUMNS = ("cell_type", "label", "type", "cluster")
 GENE_COLUMNS = ("gene", "symbol", "gene_name")
-P_VALUE = 0.01
+P_VALUE = 0.05
 PSEUDO = 0.5
 
 
@@ -191,7 +191,8 @@ def verdicts(sets: TokenSets, calls: Sequence[str | None], markers: Markers) -> 
     depth = np.asarray(opened.sum(1)).ravel()
     expected = depth[:, None] * markers.share[None, :]
     score = np.log2((observed + PSEUDO) / (expected + PSEUDO))
-    beyond = poisson.sf(observed - 1, np.maximum(expected, 1e-12)) < P_VALUE / len(markers.types)
+    n_sets = len(np.unique(markers.member, axis=0))  # types may share their markers
+    beyond = poisson.sf(observed - 1, np.maximum(expected, 1e-12)) < P_VALUE / n_sets
     at = {name: i for i, name in enumerate(markers.types)}
     out = []
     for row, call in enumerate(calls):

@@ -4,11 +4,11 @@ The limit is that of the reference itself, as single-cell workflows set it (McCa
 doi:10.1093/bioinformatics/btw777: outliers by the median absolute deviation of log counts), and never below a floor:
 an item is `low_quality` where its number of open regions is below
 
-    max(FLOOR, exp(median - MADS * 1.4826 * MAD)),   median and MAD of ln(open regions) over the reference.
+    max(FLOOR, exp(median - max(MADS * 1.4826 * MAD, ln 2))),   median and MAD of ln(open regions) over the reference
 
-Where the reference is of another kind than the query (cells named by BED files) only the floor counts, since the two
-numbers have nothing to do with each other. An item without any region of the universe stays `unknown`: it has no
-call at all.
+so an item with half of the reference's median is never one, be the reference ever so even. Where the reference is of
+another kind than the query (cells named by BED files) only the floor counts, since the two numbers have nothing to do
+with each other. An item without any region of the universe stays `unknown`: it has no call at all.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def depth_limit(lengths: npt.NDArray[np.integer]) -> float:
     log = np.log(some)
     middle = np.median(log)
     spread = _NORMAL * np.median(np.abs(log - middle))
-    return max(float(FLOOR), float(np.exp(middle - MADS * spread)))
+    return max(float(FLOOR), float(np.exp(middle - max(MADS * spread, np.log(2)))))
 
 
 def is_low_quality(lengths: npt.NDArray[np.integer], limit: float) -> npt.NDArray[np.bool_]:

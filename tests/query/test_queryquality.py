@@ -30,6 +30,9 @@ def test_the_limit_follows_the_reference() -> None:
 def test_the_floor_holds_for_shallow_and_wide_references() -> None:
     assert depth_limit(np.array([12, 3, 500])) == FLOOR
     assert depth_limit(np.zeros(3, int)) == FLOOR
+    assert depth_limit(np.full(50, 200)) == pytest.approx(100), (
+        "an even reference does not refuse all below it"
+    )
 
 
 def world(n: int = 300, seed: int = 3, own: int = 30) -> tuple[MemorySnapshot, np.ndarray]:
