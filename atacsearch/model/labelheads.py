@@ -4,6 +4,7 @@ A head maps a set to features over the universe and those linearly to its vector
 
 - `PlainHead`: the open regions, each weighted by a power of its coverage, at unit length. Powers above zero look
   at regions that many files open (what tells targets apart), zero at all alike.
+  A head for a coarse label also sees whether the open regions lie in runs (`tokenruns`).
 - `ResidualHead`: what the file opens beyond what files of its kind open: (x - p) / sqrt(p (1 - p) + eps), a Pearson
   residual, p being the share of files of the same assay and target that open a region, at this file's size. The
   kind is guessed by another head. So a strong assay signal does not hide the cell type.
@@ -23,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..genome.tokensets import TokenSets
+from .tokenruns import Runs
 
 Floats = npt.NDArray[np.floating[Any]]
 BLOCK_CELLS = 8_000_000  # features held at once, 4 bytes each
@@ -48,11 +50,15 @@ class PlainHead:
         weights: [V] float32 weight of each region.
         table: [V, d] float16.
         offset: [d] float32, taken off every vector: the mean of the files that it was fitted on.
+        runs: how the open regions lie beside each other; None where the head does not look at it.
+        along: [d] float32 direction of `runs`.
     """
 
     weights: npt.NDArray[np.float32]
     table: npt.NDArray[np.float16]
     offset: npt.NDArray[np.float32]
+    runs: Runs | None = None
+    along: npt.NDArray[np.float32] | None = None
 
     kind: ClassVar[str] = "bedfiles"  # the collection whose items get this vector
 
@@ -64,17 +70,27 @@ class PlainHead:
     def vectors(self, sets: TokenSets) -> npt.NDArray[np.float32]:
         """[n, d] float32; zeros for a set without any region of weight."""
         out = np.zeros((len(sets), self.dim), np.float32)
+        lying = None if self.runs is None else self.runs.of(sets)
         for row, tokens in enumerate(sets):
             known = regions_of(tokens, len(self.weights))
             w = self.weights[known]
             norm = float(np.linalg.norm(w))
             if norm > 0:
                 out[row] = (w / norm) @ self.table[known].astype(np.float32) - self.offset
+                if lying is not None and self.along is not None:
+                    out[row] += np.float32(lying[row]) * self.along
         return out
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """What is to be stored."""
-        return {"weights": self.weights, "table": self.table, "offset": self.offset}
+        out: dict[str, npt.NDArray[Any]] = {
+            "weights": self.weights,
+            "table": self.table,
+            "offset": self.offset,
+        }
+        if self.runs is not None and self.along is not None:
+            out |= {"along": self.along, **self.runs.arrays()}
+        return out
 
 
 @dataclass(frozen=True)

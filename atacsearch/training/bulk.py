@@ -7,7 +7,7 @@ same input gives the same heads.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..genome.tokensets import TokenSets
 from ..model.checkpoint import Model
 from ..model.headfile import Head
 from ..model.labelheads import unit
+from ..model.tokenruns import Runs, followed
 from .bulkfit import (
     GUIDE_POWER,
     Fit,
@@ -31,6 +32,7 @@ from .bulkfit import (
     gram_of,
     guide_space,
     kind_centres,
+    kinds_of,
     space_for,
 )
 from .bulklabels import Codes, LabelTable
@@ -38,6 +40,7 @@ from .bulkspace import Matrix
 from .state import RunFolder, fingerprint
 
 Progress = Callable[[dict[str, Any]], None]
+TRIAL_REGIONS = 60_000  # of a larger universe an even sample this large or twice that decides between heads
 MIN_GROUPS = 3  # with fewer, whole groups cannot be left out in turn
 GENERAL = "general"
 
@@ -47,7 +50,8 @@ class BulkSettings:
     """Settings of the label heads; the defaults are one recipe for all collections.
 
     Attributes:
-        powers: coverage powers of the plain heads that are tried, the preferred one first.
+        powers: coverage powers of the plain heads that are tried, the preferred one first; for a label that others
+            refine that of the guide comes before them.
         residual: try the residual head for labels that others cross.
         shrinks: amounts of shrinkage that are tried, the preferred one first; see `fit_space`.
         rank: width of a label's vectors at the most.
@@ -135,7 +139,8 @@ def train_bulk(
     scores: dict[str, dict[str, tuple[float, float]]] = run.state["scores"] if run.state is not None else {}
     if run.state is None:
         run.log(event="start", files=len(sets), labels=list(columns), held_out=how)
-    trial = _Trial(sets, table, own_groups, fold, model.config.n_regions, settings)
+    beside = followed(model.universe)
+    trial = _Trial(sets, table, own_groups, fold, beside, settings)
     heads: dict[str, Head] = {}
     chosen: dict[str, Any] = {}
     for number, label in enumerate(columns):
@@ -144,7 +149,7 @@ def train_bulk(
             run.log(event="label", epoch=number, label=label, **{k: v[0] for k, v in scores[label].items()})
             run.save(scores=scores)
         best = pick({c: scores[label][c.name] for c in trial.choices(label)})
-        heads[label] = fit_choice(sets, table, label, best, model.config.n_regions, settings)
+        heads[label] = fit_choice(sets, table, label, best, model.config.n_regions, settings, followed=beside)
         chosen[label] = {
             "classes": len(table.codes([label])[1]),
             "files": sum(v is not None for v in table.columns[label]),
@@ -176,13 +181,20 @@ def pick(scores: dict[Choice, tuple[float, float]]) -> Choice:
 
 
 def fit_choice(
-    sets: TokenSets, table: LabelTable, label: str, choice: Choice, n_regions: int, settings: BulkSettings
+    sets: TokenSets,
+    table: LabelTable,
+    label: str,
+    choice: Choice,
+    n_regions: int,
+    settings: BulkSettings,
+    *,
+    followed: npt.NDArray[np.bool_] | None = None,
 ) -> Head:
-    """Fit the chosen head of one label on all files."""
+    """Fit the chosen head of one label on all files; `followed` as for `fit_plain`."""
     fit = settings.fit(choice.shrink)
     if choice.power is None:
         return fit_residual(sets, table, label, n_regions, fit)
-    return fit_plain(sets, table, label, choice.power, n_regions, fit)
+    return fit_plain(sets, table, label, choice.power, n_regions, fit, followed)
 
 
 def _check(table: LabelTable) -> None:
@@ -227,18 +239,21 @@ class _Trial:
         table: LabelTable,
         groups: npt.NDArray[Any] | None,
         fold: npt.NDArray[np.int64],
-        n_regions: int,
+        beside: npt.NDArray[np.bool_],
         settings: BulkSettings,
     ) -> None:
-        self.sets, self.table, self.groups, self.fold = sets, table, groups, fold
-        self.n_regions, self.settings = n_regions, settings
+        self.table, self.groups, self.fold, self.settings = table, groups, fold, settings
+        self.whole, self.beside = sets, beside
+        self.sets, self.n_regions = sampled(sets, len(beside), max(len(beside) // TRIAL_REGIONS, 1))
         self.grams: dict[float, Matrix] = {}
         self.residuals: dict[tuple[tuple[str, ...], int], Matrix] = {}
 
     def choices(self, label: str) -> list[Choice]:
         """What is tried for a label."""
         powers: list[float | None] = list(self.settings.powers)
-        if self.settings.residual and self.table.crossing(label):
+        if kinds_of(self.table, label) is not None:
+            powers = [GUIDE_POWER, *(power for power in powers if power != GUIDE_POWER)]
+        elif self.settings.residual and self.table.crossing(label):
             powers.append(None)
         return [Choice(power, shrink) for power in powers for shrink in self.settings.shrinks]
 
@@ -251,9 +266,12 @@ class _Trial:
             table = self.table.take(train)
             if len(train) < 3 or len(table.codes([label])[1]) < 2:
                 continue
+            kinds = kinds_of(table, label)
+            runs = None if kinds is None else Runs.fit(self.beside, self.whole.take(train)).of(self.whole)
             for choice in choices:
                 power = choice.power
                 gram = self._residual_gram(label, int(fold)) if power is None else self._plain_gram(power)
+                gram = gram if runs is None else gram + np.outer(runs, runs)
                 wanted = [*self.table.settled_by(label), label]
                 space = space_for(
                     gram[np.ix_(train, train)],
@@ -261,6 +279,7 @@ class _Trial:
                     wanted,
                     self.table.crossing(label),
                     self.settings.fit(choice.shrink),
+                    kinds,
                 )
                 offset = space.offset(gram[np.ix_(train, train)])
                 asked = space.project(gram[np.ix_(held, train)]) - offset
@@ -313,6 +332,16 @@ class _Trial:
             features = ResidualFeatures(kinds, self.sets, leaf, self.fold != fold, fit.eps)
             self.residuals[key] = gram_of(features)[0]
         return self.residuals[key]
+
+
+def sampled(sets: TokenSets, n_regions: int, step: int) -> tuple[TokenSets, int]:
+    """The sets over every `step`-th region of the universe, renumbered, and how many regions that are."""
+    if step == 1:
+        return sets, n_regions
+    kept = (sets.tokens % step == 0) & (sets.tokens < n_regions)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[sets.offsets]
+    thin = replace(sets, offsets=offsets, tokens=sets.tokens[kept] // np.uint32(step), universe_digest=None)
+    return thin, -(-n_regions // step)
 
 
 def _score(hits: Matrix) -> tuple[float, float]:

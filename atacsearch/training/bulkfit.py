@@ -20,11 +20,13 @@ from ..model.labelheads import (
     token_digest,
     unit,
 )
+from ..model.tokenruns import Runs
 from .bulklabels import Codes, LabelTable
 from .bulkspace import Matrix, Space, fit_space
 
 GUIDE_POWER = 1.0  # coverage power of the head that guesses a file's kind
 GUIDE_SHRINK = 1.0
+LEAST_KINDS = 4  # finer kinds from which their means span enough directions to compare files by angle
 
 
 @dataclass(frozen=True)
@@ -155,11 +157,26 @@ def count_kinds(
 
 
 def plain_head(
-    sets: TokenSets, weights: npt.NDArray[np.float32], gram: Matrix, norms: Matrix, space: Space
+    sets: TokenSets,
+    weights: npt.NDArray[np.float32],
+    gram: Matrix,
+    norms: Matrix,
+    space: Space,
+    runs: Runs | None = None,
 ) -> PlainHead:
-    """The head of a fitted space over weighted open regions."""
+    """The head of a fitted space over weighted open regions, and over `runs` where the space was fitted with it."""
     table, factor = table_of(OpenRegions(sets, weights), space.mixing, norms)
-    return PlainHead(weights, table, (space.offset(gram) * factor).astype(np.float32))
+    along = None if runs is None else (runs.of(sets) @ space.mixing * factor).astype(np.float32)
+    return PlainHead(weights, table, (space.offset(gram) * factor).astype(np.float32), runs, along)
+
+
+def kinds_of(labels: LabelTable, label: str) -> Codes | None:
+    """[n] finer kind of each file where other labels refine `label` into enough of them, else None."""
+    finer = labels.settling(label)
+    if not finer:
+        return None
+    codes, found = labels.codes([label, *finer])
+    return codes if len(found) >= LEAST_KINDS else None
 
 
 def residual_frame(
@@ -190,7 +207,14 @@ def kind_centres(space: Space, leaf: Codes, leaves: Codes) -> npt.NDArray[np.flo
     return unit(np.stack([vectors[leaf == kind].mean(0) for kind in leaves])).astype(np.float32)
 
 
-def space_for(gram: Matrix, labels: LabelTable, wanted: list[str], crossing: list[str], fit: Fit) -> Space:
+def space_for(
+    gram: Matrix,
+    labels: LabelTable,
+    wanted: list[str],
+    crossing: list[str],
+    fit: Fit,
+    kinds: Codes | None = None,
+) -> Space:
     """`fit_space` for labels by name."""
     return fit_space(
         gram,
@@ -199,17 +223,28 @@ def space_for(gram: Matrix, labels: LabelTable, wanted: list[str], crossing: lis
         rank=fit.rank,
         shrink=fit.shrink,
         weight=fit.weight,
+        kinds=kinds,
     )
 
 
 def fit_plain(
-    sets: TokenSets, labels: LabelTable, label: str, power: float, n_regions: int, fit: Fit
+    sets: TokenSets,
+    labels: LabelTable,
+    label: str,
+    power: float,
+    n_regions: int,
+    fit: Fit,
+    followed: npt.NDArray[np.bool_] | None = None,
 ) -> Head:
-    """Fit a `PlainHead` for one label."""
+    """Fit a `PlainHead` for one label; where others refine it, with the runs of open regions (needs `followed`)."""
     weights = coverage_weights(sets, n_regions, power)
     gram, norms = gram_of(OpenRegions(sets, weights))
     wanted, crossing = [*labels.settled_by(label), label], labels.crossing(label)
-    return plain_head(sets, weights, gram, norms, space_for(gram, labels, wanted, crossing, fit))
+    kinds = kinds_of(labels, label)
+    runs = Runs.fit(followed, sets) if kinds is not None and followed is not None else None
+    if runs is not None:
+        gram = gram + np.outer(runs.of(sets), runs.of(sets))
+    return plain_head(sets, weights, gram, norms, space_for(gram, labels, wanted, crossing, fit, kinds), runs)
 
 
 def fit_residual(sets: TokenSets, labels: LabelTable, label: str, n_regions: int, fit: Fit) -> Head:

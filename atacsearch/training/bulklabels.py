@@ -57,6 +57,12 @@ class LabelTable:
         """Labels that `label` settles, coarsest first."""
         return self._by_size([x for x in self.columns if x != label and self.settles(label, x)])
 
+    def settling(self, label: str) -> list[str]:
+        """Labels that settle `label` and are not settled by it: a target settles the assay, coarsest first."""
+        return self._by_size(
+            [x for x in self.columns if x != label and self.settles(x, label) and not self.settles(label, x)]
+        )
+
     def crossing(self, label: str) -> list[str]:
         """Labels that cross `label`, coarsest first."""
         return self._by_size(

@@ -6,6 +6,10 @@ by their weighted sum, shrunk towards a multiple of the identity, makes directio
 differ short: within-class covariance normalisation, as speakers are told apart whatever they say on whatever
 line (Hatch et al., Interspeech 2006, doi:10.21437/Interspeech.2006-183), with the crossing label's effects
 weighed up. Classes of one file are carried by what the others taught.
+
+For a label that another one refines, such as the assay, which the target refines, the vector can be kept to the
+directions in which the means of the finer kinds differ: what else tells two files apart is of no use to the label,
+and much of it is how their collection was made.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import numpy.typing as npt
 Matrix = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 RIDGE = 1.0  # of the effects, in files
+_SMALL = 1e-6  # directions of means below this share of the longest are noise
 _TINY = 1e-9  # components below this share of the largest are noise
 
 
@@ -46,7 +51,14 @@ class Space:
 
 
 def fit_space(
-    gram: Matrix, wanted: Codes, crossing: Codes | None, *, rank: int, shrink: float, weight: float
+    gram: Matrix,
+    wanted: Codes,
+    crossing: Codes | None,
+    *,
+    rank: int,
+    shrink: float,
+    weight: float,
+    kinds: Codes | None = None,
 ) -> Space:
     """Fit the map from inner products of features.
 
@@ -57,6 +69,7 @@ def fit_space(
         rank: components at the most.
         shrink: multiple of the rest's mean variance that is added in all directions.
         weight: of the crossing effects' scatter against the rest's.
+        kinds: [n] finer class of each file, -1 where it has none: keep to the directions of their means.
     """
     n = len(gram)
     centre = np.eye(n) - 1.0 / n
@@ -74,7 +87,16 @@ def fit_space(
     floor = shrink * mean_variance if mean_variance > 0 else 1.0
     spread, turn = np.linalg.eigh(scatter + floor * np.eye(len(scatter)))
     whitening = turn / np.sqrt(spread)
+    if kinds is not None:
+        whitening = whitening @ _mean_directions(coordinates @ whitening, kinds)
     return Space(centre @ (axes[:, order] / root) @ whitening, coordinates @ whitening)
+
+
+def _mean_directions(vectors: Matrix, kinds: Codes) -> Matrix:
+    """[r, d] orthonormal directions in which the means of the kinds differ."""
+    means = np.stack([vectors[kinds == kind].mean(0) for kind in np.unique(kinds[kinds >= 0])])
+    _, sizes, directions = np.linalg.svd(means - means.mean(0), full_matrices=False)
+    return directions[sizes > _SMALL * sizes[0]].T
 
 
 def _effects(x: Matrix, codes: list[Codes]) -> tuple[list[Matrix], Matrix]:
