@@ -1,19 +1,49 @@
-"""Ours on BED files, as a user runs it: `train bulk`, an index, `annotate` by the vector of the label."""
+"""Ours on BED files, as a user runs it: `train bulk`, an index, `annotate` by the vector of the label.
+
+One training with all labels serves every task: the files of a fold are left out of it whole, so its vectors of
+them are vectors of unseen files whichever label is asked. Rules of a task that differ from file to file (other cell
+lines only, other targets only) choose among the neighbours afterwards, by the vectors of the same model.
+"""
 
 from __future__ import annotations
 
 import csv
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .beds import write_manifest
-from .bedtasks import FAMILIES
-from .product import command, offers
+import numpy as np
+import numpy.typing as npt
+
+from .bedtasks import TASKS, Task, joined
+from .cache import Cache, key_of
+from .cellruns import note
+from .product import command
 
 LABELS = ("cell_type", "assay", "target")
-GROUP = "collection"  # of the files trained on: what early stopping may hold out whole
+FOLDS = 10
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """What one training gives for the files that it did not see.
+
+    Attributes:
+        training: rows of the files trained on.
+        asked: rows of the others.
+        cosines: label -> [asked, training] by the vector of the label.
+        calls: name of a task without rules by file -> [asked] what `annotate` says with its defaults.
+        seconds: of training, index and one `annotate` for each such task.
+    """
+
+    training: npt.NDArray[np.int64]
+    asked: npt.NDArray[np.int64]
+    cosines: dict[str, Any]
+    calls: dict[str, list[str]]
+    seconds: float
 
 
 def offered() -> bool:
@@ -21,58 +51,131 @@ def offered() -> bool:
     return any(line.split()[:1] == ["bulk"] for line in command("train", "--help").splitlines())
 
 
-def train_and_annotate(
+def vector_of(task: Task) -> str:
+    """Label whose vector answers a task; the family of an assay is read off the assay."""
+    return "assay" if task.label == "assay_family" else task.label
+
+
+def together(columns: Mapping[str, Any], by: str | None) -> list[tuple[Any, Any]]:
+    """Training and left-out rows of each fold: ten, files that share labels together, or each value of `by`."""
+    if by is not None:
+        place = np.unique(columns[by], return_inverse=True)[1]
+    else:
+        known = [name for name in ("assay_family", *LABELS) if name in columns and name != "assay"]
+        kinds, place = np.unique(joined(columns, known), return_inverse=True)
+        place = np.random.default_rng(0).permutation(np.arange(len(kinds)) % FOLDS)[place]
+    return [(np.flatnonzero(place != fold), np.flatnonzero(place == fold)) for fold in np.unique(place)]
+
+
+def unseen(
     columns: Mapping[str, Any],
     training: Any,
     asked: Any,
-    folder: Path,
+    cache: Cache,
     *,
-    label: str,
-    where: Sequence[str],
+    source: str,
     genome: str | None,
     seed: int,
     extra: Sequence[str] = (),
-) -> tuple[list[str | None], dict[str, Any]]:
-    """Train on some files, index them, annotate the others.
+    tasks: Sequence[Task] = TASKS,
+    labels: Sequence[str] = LABELS,
+    only_cached: bool = False,
+) -> Unseen | None:
+    """Train on some files, index them, annotate the others and compare their vectors; kept in the cache's folder.
 
     Args:
         columns: of all files; `path` and the labels.
         training, asked: rows.
-        folder: for manifests, model, index and calls; empty.
-        label: column asked for; the family of an assay is read off the assay.
-        where: conditions that the voters must meet.
+        cache: where the result is kept.
+        source: digest of the program that does it.
         genome: of the files.
         seed: of the training.
         extra: more words of `train bulk`.
-
-    Returns:
-        The label of each asked file, None where there is none, and what it took.
+        tasks: those without rules by file are asked of `annotate`.
+        labels: columns that get a vector, where they hold two values.
+        only_cached: None where it is not there.
     """
-    column = "assay" if label == "assay_family" else label
-    asked_for = [name for name in LABELS if name in columns and name != column]
-    several = [name for name in asked_for if len({*columns[name][training].tolist()} - {""}) > 1]
-    labels = [column, *several]
-    voted = {condition.split()[0] for condition in where}
-    grouped = GROUP in columns and offers("--group", "train", "bulk")
-    beside = sorted((voted | {GROUP} if grouped else voted) - set(labels))
-    kept = dict(columns)
-    reference = write_manifest(kept, training, folder / "reference.tsv", [*labels, *beside])
-    query = write_manifest(kept, asked, folder / "query.tsv", ())
-    model, index, calls = folder / "model", folder / "index", folder / "calls.tsv"
+    labels = [
+        name for name in labels if name in columns and len({*columns[name][training].tolist()} - {""}) > 1
+    ]
+    content = [columns["path"][training].tolist(), columns["path"][asked].tolist(), labels]
+    content += [[columns[name][training].tolist() for name in labels]]
+    content += [] if tasks == TASKS else [[task.name for task in tasks]]
+    path = cache.folder / "folds" / f"{key_of(content, list(extra), seed, source)}.npz"
+    if not path.exists():
+        if only_cached:
+            return None
+        note(f"train bulk without {len(asked)} files, seed {seed}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        plain = [task for task in tasks if not task.apart and vector_of(task) in labels]
+        with tempfile.TemporaryDirectory() as temporary:
+            made = _made(columns, training, asked, Path(temporary), labels, plain, genome, seed, extra)
+        scratch = path.with_suffix(".new.npz")
+        np.savez_compressed(scratch, **made)
+        scratch.rename(path)
+    with np.load(path) as kept:
+        found = dict(kept)
+    return Unseen(
+        np.asarray(training),
+        np.asarray(asked),
+        {name.partition(":")[2]: v for name, v in found.items() if name.startswith("cosines:")},
+        {name.partition(":")[2]: v.tolist() for name, v in found.items() if name.startswith("calls:")},
+        float(found["seconds"]),
+    )
+
+
+def _made(
+    columns: Mapping[str, Any],
+    training: Any,
+    asked: Any,
+    folder: Path,
+    labels: Sequence[str],
+    tasks: Sequence[Task],
+    genome: str | None,
+    seed: int,
+    extra: Sequence[str],
+) -> dict[str, Any]:
+    from .beds import write_manifest
+
+    beside = sorted({name for task in tasks for name in task.among} - set(labels))
+    reference = write_manifest(dict(columns), training, folder / "reference.tsv", [*labels, *beside])
+    query = write_manifest(dict(columns), asked, folder / "query.tsv", ())
+    model, index = folder / "model", folder / "index"
     place = [] if genome is None else ["--genome", genome]
     began = time.perf_counter()
-    words = ["train", "bulk", reference, "--label", ",".join(labels), "--seed", seed, "-o", model]
-    command(*words, *place, *(["--group", GROUP] if grouped else []), *extra)
-    trained = time.perf_counter()
+    command(
+        "train", "bulk", reference, "--label", ",".join(labels), "--seed", seed, "-o", model, *place, *extra
+    )
     command("index", "create", index, "--model", model)
     command("index", "add-beds", index, reference, *place)
-    conditions = [word for condition in where for word in ("--where", condition)]
-    command("annotate", query, "--index", index, "--label", column, *conditions, *place, "-o", calls)
-    with open(calls, newline="") as file:
-        found = [row["label"] or None for row in csv.DictReader(file, delimiter="\t")]
-    if label == "assay_family":
-        found = [None if name is None else FAMILIES.get(name, name) for name in found]
-    return found, {
-        "train_seconds": round(trained - began, 1),
-        "seconds": round(time.perf_counter() - began, 1),
-    }
+    out: dict[str, Any] = {}
+    for number, task in enumerate(tasks):
+        if task.among and not len(np.intersect1d(task.files(columns), training)):
+            continue
+        if not len(np.intersect1d(task.files(columns), asked)):
+            continue
+        conditions = [word for condition in task.where() for word in ("--where", condition)]
+        calls = folder / f"{number}.tsv"
+        command(
+            "annotate", query, "--index", index, "--label", vector_of(task), *conditions, *place, "-o", calls
+        )
+        with open(calls, newline="") as file:
+            out[f"calls:{task.name}"] = np.array(
+                [row["label"] for row in csv.DictReader(file, delimiter="\t")]
+            )
+    out["seconds"] = time.perf_counter() - began
+    vectors = [_vectors(model, manifest, labels, genome) for manifest in (query, reference)]
+    for name in labels:
+        a, b = (v[name] / np.maximum(np.linalg.norm(v[name], axis=1, keepdims=True), 1e-12) for v in vectors)
+        out[f"cosines:{name}"] = (a @ b.T).astype(np.float32)
+    return out
+
+
+def _vectors(model: Path, manifest: Path, labels: Sequence[str], genome: str | None) -> dict[str, Any]:
+    from atacsearch.encode.encoder import Encoder
+    from atacsearch.model.checkpoint import load_model
+    from atacsearch.readers.inputs import ReadOptions, read_items
+
+    loaded = load_model(model)
+    (items,) = read_items(manifest, loaded.universe, ReadOptions(genome=genome))
+    return Encoder(loaded).encode_as(list(labels), items.sets)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .bedproduct import LABELS, offered, train_and_annotate
+from .bedproduct import LABELS, offered, together, unseen, vector_of
 from .beds import (
     BedFiles,
     cosine,
@@ -23,7 +21,7 @@ from .beds import (
     trained,
     unit_columns,
 )
-from .bedtasks import TASKS, Task, allowed, answerable, folds, joined, with_families
+from .bedtasks import FAMILIES, TASKS, Task, allowed, answerable, folds, joined, with_families
 from .cache import key_of, source_digest
 from .cellruns import Plan, note
 from .scores import binomial_interval, paired_bootstrap, score
@@ -76,9 +74,9 @@ def _task_rows(
     if not eligible.any():
         note(f"{task.name}: no file can be answered without its own {apart}; left out")
         return []
-    together = groups[rows] if apart is None else columns[apart][rows]
+    grouped = groups[rows] if apart is None else columns[apart][rows]
     if (roles == "both").all():
-        split = list(folds(labels, together))
+        split = list(folds(labels, grouped))
     else:
         split = [(np.flatnonzero(roles != "query"), np.flatnonzero(roles != "reference"))]
     content = key_of(
@@ -157,7 +155,7 @@ def _task_rows(
                     lambda sides=sides, balanced=balanced: trained(sides(), labels, split, balanced),
                 )
             )
-    found += _ours(files, columns, task, rows, split, apart, plan)
+    found += _ours(files, columns, task, rows, may, apart, plan)
     whole = [row for row in found if row is not None]
     return [_summary(task, apart, labels, eligible, asked, row) for row in whole] + _gains(
         task, apart, labels, eligible, whole
@@ -169,67 +167,103 @@ def _ours(
     columns: Mapping[str, Any],
     task: Task,
     rows: Any,
-    split: Any,
+    may: Any,
     apart: str | None,
     plan: Plan,
 ) -> Iterable[dict[str, Any]]:
-    """Ours in the same folds as the trained baselines; files outside of the task are trained on in every fold,
-    unless they belong to a group that is left out.
+    """Ours: heads that never saw the files asked; nearest file that may answer by the vector of the label.
+
+    With ten folds of files that share their labels, the same for every task; with a collection left out, also with
+    heads that never saw any file of that collection. Where every file may answer for every other one, `annotate`
+    with its defaults is given too.
     """
     if not plan.wants("atacsearch"):
         return
     if not offered():
         note("this atacsearch has no `train bulk`: its rows are left out")
         return
-    source = source_digest()
-    everywhere = task.groups(columns) if apart is None else columns[apart]
-    made = []
-    for seed in plan.seeds:
-        calls: Calls = [None] * len(rows)
-        seconds = 0.0
-        for number, (_, test) in enumerate(split):
-            out = rows[test]
-            left = np.isin(everywhere, np.unique(everywhere[out]))
-            left[out] = True
-            left |= columns["role"] == "query"
-            training = np.flatnonzero(~left)
-            columns_asked = [name for name in LABELS if name in columns] or [task.label]
-            content = [columns["path"][training].tolist(), columns["path"][out].tolist()]
-            content += [[columns[name][training].tolist() for name in columns_asked]]
-            key = key_of("beds ours", content, task.label, task.where(), list(plan.extra), seed, source)
-            if plan.cache.get(key) is None:
-                if plan.only_cached:
-                    break
-                note(f"{task.name}, fold {number}: atacsearch, seed {seed}")
-
-            def make(training: Any = training, out: Any = out, seed: int = seed) -> Any:
-                with tempfile.TemporaryDirectory() as temporary:
-                    labels, took = train_and_annotate(
-                        columns,
-                        training,
-                        out,
-                        Path(temporary),
-                        label=task.label,
-                        where=task.where(),
-                        genome=files.genome,
-                        seed=seed,
-                        extra=plan.extra,
-                    )
-                return {"task": task.name, "method": plan.ours, "seed": seed, **took}, labels
-
-            row = plan.cache.made(key, make)
-            seconds += row["seconds"]
-            for i, label in zip(test, plan.cache.predictions(key), strict=True):
-                calls[int(i)] = label
-        else:
-            made.append((calls, seconds))
-    if made:
+    fixed = (columns["role"] != "both").any()
+    splits: dict[str, list[tuple[Any, Any]]] = {}
+    if fixed:
+        splits["given split"] = [
+            (np.flatnonzero(columns["role"] != "query"), np.flatnonzero(columns["role"] == "query"))
+        ]
+    else:
+        splits["ten folds"] = together(columns, None)
+        if apart is not None:
+            splits[f"heads without the {apart}"] = together(columns, apart)
+    for name, split in splits.items():
+        each = [_seed(files, columns, task, rows, may, split, seed, plan) for seed in plan.seeds]
+        whole = [found for found in each if found is not None]
+        if not whole:
+            continue
+        seconds = round(float(np.mean([s for _, _, s in whole])), 1)
+        row = {"ours": True, "seconds": seconds}
         yield {
-            "method": f"{plan.ours}, folds",
-            "ours": True,
-            "calls": [calls for calls, _ in made],
-            "seconds": round(float(np.mean([s for _, s in made])), 1),
+            "method": f"{plan.ours}, nearest, {name}",
+            "calls": [nearest for nearest, _, _ in whole],
+            **row,
         }
+        if all(called is not None for _, called, _ in whole) and (apart is None or "heads" in name):
+            yield {"method": f"{plan.ours}, annotate, {name}", "calls": [c for _, c, _ in whole], **row}
+
+
+def _seed(
+    files: BedFiles,
+    columns: Mapping[str, Any],
+    task: Task,
+    rows: Any,
+    may: Any,
+    split: Sequence[tuple[Any, Any]],
+    seed: int,
+    plan: Plan,
+) -> tuple[Calls, Calls | None, float] | None:
+    """Labels by the nearest file that may answer, by `annotate` where the task has no rules by file, and seconds."""
+    label, place = vector_of(task), {int(row): i for i, row in enumerate(rows)}
+    nearest: Calls = [None] * len(rows)
+    called: Calls = [None] * len(rows)
+    seconds, source, answered = 0.0, _source(), not task.apart
+    for training, asked in split:
+        found = unseen(
+            columns,
+            training,
+            asked,
+            plan.cache,
+            source=source,
+            genome=files.genome,
+            seed=seed,
+            extra=plan.extra,
+            tasks=TASKS if task in TASKS else (task,),
+            labels=LABELS if label in LABELS else (*LABELS, label),
+            only_cached=plan.only_cached,
+        )
+        if found is None:
+            return None
+        seconds += found.seconds
+        there = np.flatnonzero(np.isin(found.training, rows))
+        voters = np.array([place[int(row)] for row in found.training[there]], np.int64)
+        says = found.calls.get(task.name)
+        for i, row in enumerate(found.asked):
+            if int(row) not in place:
+                continue
+            own = place[int(row)]
+            if label in found.cosines:
+                near = np.where(may[own, voters], found.cosines[label][i, there], -np.inf)
+                if len(near) and np.isfinite(near.max()):
+                    nearest[own] = str(columns[task.label][rows[voters[int(near.argmax())]]])
+            if says is not None:
+                called[own] = _family(task, says[i]) or None
+    return nearest, called if answered else None, seconds
+
+
+def _family(task: Task, label: str) -> str:
+    return FAMILIES.get(label, label) if task.label == "assay_family" else label
+
+
+@cache
+def _source() -> str:
+    """Digest of the program as it was when the run began."""
+    return source_digest()
 
 
 def _vectors(files: BedFiles, plan: Plan) -> dict[str, Any]:
