@@ -36,7 +36,8 @@ class Query:
         names: [q] name of each query.
         vectors: [q, d] float32; a zero vector asks for nothing.
         itself: [q] ids in the collection searched that are the query, left out of its own answers.
-        sets: [q] token sets behind the vectors; None where a query has none (contextual vectors, centroids).
+        sets: [q] token sets behind the vectors; None where a query has none (contextual vectors, centroids) or
+            where they were not wanted.
         intervals: [q] the BED interval of each query that is a region or gene (a gene's, from its first to its last
             promoter), 0-based half-open; None for others.
         only: ids that may be answers; None for all.
@@ -77,6 +78,7 @@ class Asking:
         items: of a file with several items, those that ask; empty for all.
         contexts: for regions and genes in the collection `regions`, the contexts in which they ask.
         options: how files are read.
+        with_sets: whether the token sets of indexed ids are wanted, which have to be read for them.
         progress: called with the number of items encoded.
     """
 
@@ -87,6 +89,7 @@ class Asking:
     items: Sequence[str]
     contexts: Sequence[str]
     options: ReadOptions
+    with_sets: bool = False
     progress: Progress = no_progress
 
 
@@ -119,7 +122,7 @@ def _resolve(asking: Asking, text: str) -> Query:
         if found is not None:
             asking.session.say(f"Query: {found} of the indexed {kind}")
             itself = _itself(snapshot, kind, found) if kind == asking.collection else ()
-            sets = snapshot.tokens(kind, [found]) if kind != "regions" else None
+            sets = snapshot.tokens(kind, [found]) if asking.with_sets and kind != "regions" else None
             return Query((found,), snapshot.vectors(kind, [found], asking.vector), (itself,), sets, (None,))
     return _from_region(asking, text)
 

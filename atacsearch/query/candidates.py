@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 DECIMALS = 6
 SPARE = 8  # items fetched beyond those wanted, so that ties at the end are seen whole
-FEW = 20_000  # listed items that are compared one by one; more are picked from longer answers
+PICKED = 5_000  # listed items are picked from answers expected to be of at most this length, else compared one by one
+LONGEST = 4 * PICKED  # and from answers that had to be longer only up to this
+BLOCK = 50_000  # listed items whose vectors are held at a time
 SCORES = 1 << 24  # floats of one block of distances
 
 
@@ -41,14 +43,15 @@ def nearest(
         Per query at most n hits; fewer only where the collection has no more (or the graph finds no more).
     """
     if asked.only is None:
-        return _fetched(snapshot, collection, asked, n, where, vector, n + SPARE)
+        return _fetched(snapshot, collection, asked, n, where, vector, n + SPARE) or []
     ids = set(asked.only)
     if where:
         ids &= set(snapshot.matching(collection, list(where)).to_pylist())
-    if len(ids) <= FEW:
-        return _compared(snapshot, collection, asked, n, sorted(ids), vector)
-    share = len(ids) / snapshot.count(collection)
-    return _fetched(snapshot, collection, asked, n, where, vector, ceil(2 * n / share) + SPARE)
+    if not ids:
+        return [[] for _ in asked.names]
+    limit = ceil(2 * n * snapshot.count(collection) / len(ids)) + SPARE
+    found = _fetched(snapshot, collection, asked, n, where, vector, limit) if limit <= PICKED else None
+    return found or _compared(snapshot, collection, asked, n, sorted(ids), vector)
 
 
 def _fetched(
@@ -59,8 +62,8 @@ def _fetched(
     where: Sequence[str],
     vector: str,
     limit: int,
-) -> Hits:
-    """From the store, ever more until n hits are sure."""
+) -> Hits | None:
+    """From the store, ever more until n hits are sure; None where listed items lie too far for that."""
     while True:
         answer = snapshot.knn(
             collection,
@@ -82,12 +85,27 @@ def _fetched(
         if not unsure or limit >= snapshot.count(collection):
             return hits
         limit *= 4
+        if asked.only is not None and limit > LONGEST:
+            return None
 
 
 def _compared(
     snapshot: Snapshot, collection: str, asked: Query, n: int, ids: Sequence[str], vector: str
 ) -> Hits:
     """By comparing the queries with every one of these ids, which are sorted."""
+    best: Hits = [[] for _ in asked.names]
+    for first in range(0, len(ids), BLOCK):
+        more = _compared_block(snapshot, collection, asked, n, ids[first : first + BLOCK], vector)
+        best = [
+            sorted([*old, *new], key=lambda hit: (hit.distance, hit.id))[:n]
+            for old, new in zip(best, more, strict=True)
+        ]
+    return best
+
+
+def _compared_block(
+    snapshot: Snapshot, collection: str, asked: Query, n: int, ids: Sequence[str], vector: str
+) -> Hits:
     vectors = snapshot.vectors(collection, ids, vector)
     length = np.linalg.norm(vectors, axis=1)
     has = np.flatnonzero(length > 0)

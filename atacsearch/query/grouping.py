@@ -58,7 +58,11 @@ def grouped(
     known = snapshot.columns(collection)
     if column not in known:
         raise InputError(f"--group-by {column}: no such label column; there are: {', '.join(known)}")
+    sizes = _sizes(snapshot, collection, column, where, only)
+    n = min(n, sum(1 if group is not None else size for group, size in sizes.items()))
     out: Hits = [[] for _ in range(n_queries)]
+    if not n:
+        return out
     waiting = list(range(n_queries))
     wanted = FIRST * n
     groups: dict[str, Any] = {}
@@ -78,7 +82,6 @@ def grouped(
             )
             break
         wanted = min(FIRST * wanted, MOST)
-    sizes = _sizes(snapshot, collection, column, where, only)
     return [[_with_size(hit, groups[hit.id], sizes) for hit in hits] for hits in out]
 
 

@@ -103,8 +103,9 @@ def search(
     if queries:
         from ..readers.inputs import ReadOptions
 
+        reading = options or ReadOptions()
         asking = Asking(
-            session, snapshot, collection, vector, items, contexts, options or ReadOptions(), progress
+            session, snapshot, collection, vector, items, contexts, reading, ranking.counts, progress
         )
         asked = resolve(asking, [str(q) for q in queries], centroid)
         if found is not None:

@@ -40,9 +40,12 @@ def test_a_crowd_of_ties_is_seen_whole():
     assert items.asked[-1] >= 300
 
 
-@pytest.mark.parametrize("few", [0, 1000])
-def test_listed_items_are_the_only_answers(monkeypatch, few):
-    monkeypatch.setattr(candidates, "FEW", few)
+@pytest.mark.parametrize(
+    ("picked", "longest", "block"), [(0, 0, 1000), (0, 0, 7), (1000, 1000, 9), (1000, 64, 9)]
+)
+def test_listed_items_are_the_only_answers(monkeypatch, picked, longest, block):
+    for name, value in (("PICKED", picked), ("LONGEST", longest), ("BLOCK", block)):
+        monkeypatch.setattr(candidates, name, value)
     items = around(400)
     only = frozenset(sorted(items.ids)[::7])
     vector = np.array([0.3, -1.0, 0.2, 0.4])
@@ -63,8 +66,8 @@ def test_both_ways_give_the_same_distances(monkeypatch):
     items = around(100)
     asked = query_of(np.array([0.3, -1.0, 0.2, 0.4]), only=frozenset(items.ids))
     found = []
-    for few in (0, 1000):
-        monkeypatch.setattr(candidates, "FEW", few)
+    for picked in (0, 1000):
+        monkeypatch.setattr(candidates, "PICKED", picked)
         found.append(nearest(items, "cells", asked, 100, [], "general")[0])
     assert [h.id for h in found[0]] == [h.id for h in found[1]]
     assert [h.distance for h in found[0]] == pytest.approx([h.distance for h in found[1]], abs=2e-6)
