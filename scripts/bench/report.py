@@ -254,7 +254,7 @@ def main() -> None:
     own = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
     folder = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else own
     records = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    records = [r for r in records if r["benchmark"] != "quality"]  # scores, not speeds: a page of its own
+    records = [r for r in records if r.get("benchmark") in ORDER]  # others have a page of their own
     if not records:
         sys.exit(f"{folder}: holds no *.json; run scripts/bench/all first")
     records.sort(key=lambda r: ORDER.index(r["benchmark"]) if r["benchmark"] in ORDER else len(ORDER))
