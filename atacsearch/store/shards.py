@@ -29,6 +29,8 @@ from .types import Batch, IndexInfo, Source
 
 META_KEY = b"atacsearch.shard"
 ROWS_PER_GROUP = 8_192  # one row group is what reading a single vector costs
+CELL_TOKENS = 2_048  # items of more tokens on average, BED files, get groups of so many tokens as follows
+TOKENS_PER_GROUP = 1 << 20
 _NAMESPACE = uuid.UUID("6f0f6c0e-6a53-5b52-9a3e-3d2f6b1f7a10")
 
 
@@ -116,7 +118,7 @@ def write_shard(
             table.replace_schema_metadata({META_KEY: json.dumps(meta).encode()}),
             made,
             compression="zstd",
-            row_group_size=ROWS_PER_GROUP,
+            row_group_size=rows_per_group(table),
             # floats compress better, and are read faster, with their bytes sorted by significance
             use_byte_stream_split=[f"{VECTOR_PREFIX}{name}.list.element" for name in points],
             use_dictionary=[
@@ -129,6 +131,12 @@ def write_shard(
         remove(made)
         raise
     return ShardEntry(number, kind, file, source, table.num_rows, points, size, digest, added)
+
+
+def rows_per_group(table: Any) -> int:
+    """Rows of a row group: fewer for BED files, of which one group would else be hundreds of millions of tokens."""
+    mean = float(np.mean(numbers_of(table["n_tokens"]))) if table.num_rows else 0.0
+    return ROWS_PER_GROUP if mean <= CELL_TOKENS else max(16, int(TOKENS_PER_GROUP // mean))
 
 
 def read_entry(index: Path, path: Path) -> ShardEntry:
