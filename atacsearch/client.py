@@ -223,6 +223,7 @@ class Client:
         doublets: bool = False,
         ontology: bool | float = False,
         markers: str | Path | None = None,
+        clusters: str | None = None,
         output: str | Path | None = None,
         options: ReadOptions | None = None,
         progress: Progress = no_progress,
@@ -237,6 +238,7 @@ class Client:
             doublets: look for droplets of two cells, of two values of the first label: `status` is `doublet`.
             ontology: adds the most specific term of the Cell Ontology that is as probable as this number (True: 0.8).
             markers: table of marker genes (columns `cell_type` and `gene`); adds whether they agree.
+            clusters: column of the input with clusters: adds the majority call of each beside the single calls.
             output: an h5ad to be written: a copy of the one input h5ad with the calls in it.
             options: how files are read.
             progress: called with the number of items encoded.
@@ -255,7 +257,7 @@ class Client:
         from .query.extras import SURE_TERM, Extras, annotate_with
 
         sure = None if ontology is False else SURE_TERM if ontology is True else float(ontology)
-        extras = Extras(doublets, sure, markers)
+        extras = Extras(doublets, sure, markers, clusters)
         copy = None if output is None else (check_target(_inputs(inputs), output), Path(output))
         return annotate_with(
             self.session,

@@ -105,6 +105,11 @@ from .options import (
     help="Marker genes (columns cell_type and gene): add whether their activity agrees with the call.",
 )
 @click.option(
+    "--clusters",
+    metavar="COLUMN",
+    help="Column of the input with clusters: add the majority call of each, beside the calls of single items.",
+)
+@click.option(
     "--explain",
     metavar="ITEM",
     help="Print who voted on this item instead: source, distance, weight and shared regions.",
@@ -138,6 +143,7 @@ def annotate(
     ontology: bool,
     ontology_confidence: float,
     markers: Path | None,
+    clusters: str | None,
     explain: str | None,
     explain_bed: Path | None,
     model: str | None,
@@ -217,6 +223,7 @@ def annotate(
             doublets=doublets,
             ontology=ontology_confidence if ontology else False,
             markers=markers,
+            clusters=clusters,
             output=copy,
             progress=advance,
             **how,

@@ -35,11 +35,13 @@ class Extras:
         doublets: look for two cells in one droplet.
         ontology: answer with Cell Ontology terms of at least this probability; None for no terms.
         markers: table of marker genes by type.
+        clusters: label column of the query whose values are clusters that get a majority call, too.
     """
 
     doublets: bool = False
     ontology: float | None = None
     markers: str | Path | None = None
+    clusters: str | None = None
 
     def __post_init__(self) -> None:
         if self.ontology is not None and not 0 < self.ontology <= 1:
@@ -71,7 +73,8 @@ def annotate_with(
     Returns:
         The table of `complete`.
     """
-    from .transfer import TransferOptions, check_coverage, transfer
+    from .clusters import check_clusters, cluster_calls
+    from .transfer import TransferOptions, check_coverage, transfer, values_of
 
     for name in ("where", "only", "without"):
         options[name] = tuple(options.get(name, ()))
@@ -82,6 +85,14 @@ def annotate_with(
     if coverage is not None:
         check_coverage(session, found, coverage)
     table = complete(session, found, extras, coverage)
+    if extras.clusters is not None:
+        clusters = check_clusters(extras.clusters, values_of(items, extras.clusters))
+        pairs = [cluster_calls(calls, clusters) for calls in found.calls]
+        columns: dict[str, list[list[Any]]] = {
+            "cluster_label": [p[0] for p in pairs],
+            "cluster_share": [p[1] for p in pairs],
+        }
+        table = _appended(table, columns)
     if copy is not None:
         settings = {**options, "coverage": coverage, **asdict(extras)}
         write_copy(session, copy[0], copy[1], table, found, settings)
@@ -143,7 +154,7 @@ def _appended(table: Any, columns: Mapping[str, list[list[Any]]]) -> Any:
 
     for name, lists in columns.items():
         rows = [value for values in zip(*lists, strict=True) for value in values]
-        number = name.endswith(("_score", "_confidence"))
+        number = name.endswith(("_score", "_confidence", "_share"))
         table = table.append_column(name, pa.array(rows, pa.float64() if number else pa.string()))
     return table
 

@@ -331,7 +331,7 @@ class _OwnItems:
         self.groups: list[tuple[list[str | None], dict[str, str]]] = []
         columns = {name.casefold(): name for name in self.snapshot.columns(self.kind)}
         for name in self.identity:
-            mine = _values_of(self.items, name)
+            mine = values_of(self.items, name)
             if name not in columns or mine is None:
                 continue
             theirs = self.snapshot.table(self.kind, [columns[name]])[columns[name]].to_pylist()
@@ -377,7 +377,7 @@ class _OwnItems:
             )
 
 
-def _values_of(items: Sequence[Items], name: str) -> list[str | None] | None:
+def values_of(items: Sequence[Items], name: str) -> list[str | None] | None:
     """[n] values of a label column of the query, None where no input has it."""
     found: list[str | None] = []
     any_there = False

@@ -20,6 +20,19 @@ ROOT = Path(__file__).parents[2]
 COLUMNS = ["item", "label", "confidence", "margin", "nearest_distance", "status"]
 
 
+def test_annotate_names_the_clusters_of_the_input_too(run: Run, world: World, built: Path) -> None:
+    words = ("annotate", world.query, "--index", built, "--label", "cell_type", "--format", "tsv")
+    answer = run(*words, "--clusters", "donor")
+    assert answer.code == 0, answer.err
+    rows = answer.rows()
+    assert list(rows[0]) == [*COLUMNS, "cluster_label", "cluster_share"]
+    assert {r["cluster_label"] for r in rows} <= {"B", "NK"}
+    assert all(0 < float(r["cluster_share"]) <= 1 for r in rows)
+    refused = run(*words, "--clusters", "leiden")
+    assert refused.code == 2
+    assert "--clusters leiden: the input has no such column" in refused.err
+
+
 def test_annotate_gives_one_row_an_item_in_order(run: Run, world: World, built: Path) -> None:
     answer = run("annotate", world.query, "--index", built, "--label", "cell_type", "--format", "tsv")
     assert answer.code == 0, answer.err

@@ -11,8 +11,9 @@ from memory_reference import MemorySnapshot, make_items, make_session, two_types
 
 from atacsearch.errors import InputError
 from atacsearch.genome.tokensets import TokenSets
+from atacsearch.query.clusters import cluster_calls
 from atacsearch.query.neighbourhood import FLOOR
-from atacsearch.query.transfer import annotate
+from atacsearch.query.transfer import annotate, transfer
 
 
 @pytest.fixture
@@ -233,3 +234,14 @@ def test_doubtful_items_are_unknown_below_a_wanted_confidence(reference: MemoryS
     table = ask(reference, near(reference, [0]), ["cell_type"], min_confidence=1.0)
     assert table["status"].to_pylist() == ["unknown"]
     assert table["label"].to_pylist() == ["B"]
+
+
+def test_clusters_get_their_majority_beside_the_calls(reference: MemorySnapshot) -> None:
+    vectors = near(reference, [0, 3, 31, 1, 36])
+    vectors[3] = 0
+    items = make_items([f"q{i}" for i in range(5)], [[100 + i] if i != 3 else [] for i in range(5)])
+    found = transfer(make_session(reference, lambda sets: vectors), [items], ["cell_type"])
+    labels, shares = cluster_calls(found.calls[0], ["x", "x", "x", "x", None])
+    assert labels == ["B", "B", "B", "B", None]
+    assert shares == [pytest.approx(2 / 3)] * 4 + [None]
+    assert found.calls[0].names == ["B", "B", "NK", None, "NK"]
