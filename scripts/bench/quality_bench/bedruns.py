@@ -11,6 +11,7 @@ import numpy as np
 
 from .bedproduct import LABELS, offered, together, unseen, vector_of
 from .beds import (
+    COMPONENTS,
     BedFiles,
     cosine,
     few_columns,
@@ -18,6 +19,7 @@ from .beds import (
     jaccard,
     neighbours,
     predicted_apart,
+    svd_cosine,
     trained,
     unit_columns,
 )
@@ -114,6 +116,7 @@ def _task_rows(
     measures: dict[str, tuple[Callable[[Any], Any], Any]] = {
         "Jaccard": (jaccard, files.matrix),
         "IDF cosine": (idf_cosine, files.matrix),
+        f"TF-IDF + SVD {COMPONENTS}": (svd_cosine, files.matrix),
     }
     vectors = _vectors(files, plan)
     measures |= {name: (cosine, values) for name, values in vectors.items()}

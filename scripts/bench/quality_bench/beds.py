@@ -19,6 +19,7 @@ from .classifiers import Labels, logistic
 
 Floats = npt.NDArray[np.float64]
 GRID = (1.0, 10.0)
+COMPONENTS = 50
 MOST_REGIONS = 5_000_000
 
 
@@ -112,6 +113,16 @@ def idf_cosine(matrix: Any) -> Floats:
     """[n, n] cosine of IDF-weighted rows."""
     rows = TfIdf.fit(matrix).transform(matrix)
     return np.asarray((rows @ rows.T).todense(), np.float64)
+
+
+def svd_cosine(matrix: Any) -> Floats:
+    """[n, n] cosine of the first `COMPONENTS` singular vectors of IDF-weighted unit rows, times their values."""
+    from sklearn.preprocessing import normalize
+
+    rows = normalize(TfIdf.fit(matrix).transform(matrix).astype(np.float64))
+    values, axes = np.linalg.eigh(np.asarray((rows @ rows.T).todense()))
+    kept = np.argsort(-values)[:COMPONENTS]
+    return cosine(axes[:, kept] * np.sqrt(np.maximum(values[kept], 0.0)))
 
 
 def cosine(vectors: Any) -> Floats:
