@@ -179,7 +179,7 @@ def thinned(session: Any, items: Any, truth: npt.NDArray[np.str_]) -> list[dict[
                 else None,
                 "spearman": round(float(spearmanr(asked, depth).statistic), 3),
                 "spearman_within_types": round(
-                    float(np.average([s for _, s in within], weights=[n for n, _ in within])), 3
+                    float(np.average([s for s, _ in within], weights=[n for _, n in within])), 3
                 ),
                 "neighbour_median_regions": float(np.median(depth)),
             }
