@@ -1,0 +1,234 @@
+"""One BED file against all others: cosine, overlap and fused beside the Jaccard index of base pairs.
+
+    python scripts/bench/retrieval.py --folder WORK [--data DATA] [--json OUT.json] [--page OUT.md]
+
+Each hg19 file of DATA/bulk asks an index of all of them through `Client.search`, by its path. The vectors are those of
+a model that has seen no label: the SVD warm start that every training begins with, over the universe that
+`universe build` makes of the same files. The base-pair Jaccard index of all pairs is computed here, checked against
+`bedtools jaccard` on some pairs; bedtools is timed on a few queries. WORK keeps universe, model and index.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from measuring import command as program
+from measuring import machine
+from retrieval_page import page
+from retrieval_scores import (
+    agreement,
+    base_pair_jaccard,
+    interval,
+    merged_regions,
+    reciprocal_ranks,
+    relevance,
+    retrieved,
+)
+
+Floats = npt.NDArray[np.float64]
+ROOT = Path(__file__).resolve().parents[2]
+CHOSEN_ON = ("factornet_dream_tfchip", "heme_atac_narrowpeak")  # the other collections are the other half
+BEDTOOLS_QUERIES = 2
+CHECKED = 30
+MODES = {"cosine": {}, "overlap": {"rank": "overlap"}, "fused": {"rank": "fused"}}
+METRICS = ("recall@10", "MAP")
+
+
+def atacsearch(*words: object) -> None:
+    """Run a command of this checkout's atacsearch."""
+    line = [sys.executable, "-c", "import sys; from atacsearch.cli import main; sys.exit(main())"]
+    subprocess.run([*line, *map(str, words)], check=True)
+
+
+def manifest(data: Path, folder: Path) -> tuple[Path, dict[str, npt.NDArray[np.str_]]]:
+    """The hg19 files as a manifest, and its columns."""
+    with (data / "bulk" / "labels.tsv").open(newline="") as handle:
+        rows = [row for row in csv.DictReader(handle, delimiter="\t") if row["genome"] == "hg19"]
+    for row in rows:
+        row["file"] = str((data / "bulk" / row["file"]).resolve())
+    path = folder / "hg19.tsv"
+    with path.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]), delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path, {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def index_of(table: Path, folder: Path) -> Path:
+    """An index of the files with vectors that no label shaped; made where it is not there yet."""
+    from atacsearch.genome.tokensets import TokenSets
+    from atacsearch.genome.universe import Universe
+    from atacsearch.model.checkpoint import new_model
+    from atacsearch.model.config import sized_config
+    from atacsearch.training.warmstart import warm_start
+
+    universe, model, index = folder / "universe.bed.gz", folder / "model", folder / "index"
+    if not universe.exists():
+        atacsearch("universe", "build", table, "--genome", "hg19", "-o", universe)
+    if not model.exists():
+        regions = Universe.load(universe, genome="hg19")
+        tokens = folder / "tokens.parquet"
+        atacsearch("tokenize", table, "--universe", universe, "--genome", "hg19", "-o", tokens)
+        made = new_model(sized_config("tiny", len(regions)), regions, seed=0)
+        warm_start(made, TokenSets.from_parquet(tokens), seed=0)
+        made.save(model)
+    if not index.exists():
+        atacsearch("index", "create", index, "--model", model)
+        atacsearch("index", "add-beds", index, table, "--genome", "hg19")
+    return index
+
+
+def searched(index: Path, n: int) -> tuple[dict[str, Floats], dict[str, list[float]]]:
+    """[n, n] columns of the answers to each file, and seconds a query of each order.
+
+    The own copy of a file is among its answers; scores pass it over.
+    """
+    from atacsearch.client import open_index
+
+    client = open_index(index)
+    ids = client.session.snapshot().all_ids("bedfiles")
+    place = {item: i for i, item in enumerate(ids)}
+    assert len(ids) == n
+    values: dict[str, Floats] = {}
+    seconds: dict[str, list[float]] = {mode: [] for mode in MODES}
+    for mode, words in MODES.items():
+        client.search_table("beds", ids[0], k=n, columns=[], **words)
+        for i, item in enumerate(ids):
+            began = time.perf_counter()
+            table = client.search_table("beds", item, k=n, columns=[], **words)
+            seconds[mode].append(time.perf_counter() - began)
+            at = [place[other] for other in table["id"].to_pylist()]
+            for name in table.column_names:
+                if name not in ("query", "id"):
+                    column = values.setdefault(f"{mode} {name}", np.full((n, n), np.nan))
+                    column[i, at] = table[name].to_numpy()
+    return values, seconds
+
+
+def bedtools_times(paths: list[Path], bedtools: str, ours: Floats) -> tuple[list[float], float]:
+    """Seconds of some queries against all files, and the largest difference of its index from ours on some pairs."""
+    rng = np.random.default_rng(0)
+    seconds = []
+    for query in rng.choice(len(paths), BEDTOOLS_QUERIES, replace=False):
+        began = time.perf_counter()
+        for path in paths:
+            _bedtools(bedtools, paths[query], path)
+        seconds.append(time.perf_counter() - began)
+    worst = 0.0
+    for i, j in rng.integers(0, len(paths), (CHECKED, 2)).tolist():
+        worst = max(worst, abs(_bedtools(bedtools, paths[i], paths[j]) - ours[i, j]))
+    return seconds, worst
+
+
+def _bedtools(bedtools: str, a: Path, b: Path) -> float:
+    done = subprocess.run([bedtools, "jaccard", "-a", a, "-b", b], capture_output=True, text=True, check=True)
+    header, line = done.stdout.splitlines()[:2]
+    return float(dict(zip(header.split("\t"), line.split("\t"), strict=True))["jaccard"])
+
+
+def scores_of(values: Mapping[str, Floats], base_pairs: Floats) -> dict[str, Floats]:
+    """[n, n] per method, the largest is the first answer."""
+    distance = values["cosine distance"]
+    found = {
+        "ours, cosine": -values["cosine rank"],
+        "ours, overlap": -values["overlap rank"],
+        "ours, fused": -values["fused rank"],
+        "reciprocal ranks of cosine and overlap": reciprocal_ranks(
+            -distance, values["fused adjusted_jaccard"]
+        ),
+        "reciprocal ranks of cosine and Jaccard": reciprocal_ranks(-distance, values["fused jaccard"]),
+        "Jaccard of regions": values["fused jaccard"],
+        "odds ratio": values["fused odds_ratio"],
+        "GIGGLE's combo score": values["fused combo_score"],
+        "Fisher's p": -values["fused log10_p_value"],
+        "enrichment alone": values["fused enrichment"],
+        "base-pair Jaccard (bedtools)": base_pairs,
+    }
+    return {name: np.nan_to_num(score, nan=-np.inf) for name, score in found.items()}
+
+
+def measure(columns: Mapping[str, Any], scores: Mapping[str, Floats]) -> dict[str, Any]:
+    """Recall, MAP and agreement of every method on both halves of the files, and fused against its parts."""
+    tasks = relevance(columns)
+    first = np.isin(columns["collection"], CHOSEN_ON)
+    halves = {"chosen on": first, "the other half": ~first, "all": np.ones(len(first), bool)}
+    each = {m: {t: retrieved(s, right) for t, right in tasks.items()} for m, s in scores.items()}
+    rows = []
+    for method, by_task in each.items():
+        close = agreement(scores[method], scores["base-pair Jaccard (bedtools)"])
+        row: dict[str, Any] = {"method": method, "spearman": round(close[0], 3), "top10": round(close[1], 3)}
+        for half, asked in halves.items():
+            row[half] = {
+                task: dict(zip(METRICS, np.round(np.nanmean(of[asked], 0), 3).tolist(), strict=True))
+                for task, of in by_task.items()
+            }
+        rows.append(row)
+    gains = []
+    for half, asked in halves.items():
+        for task in tasks:
+            for at, metric in enumerate(METRICS):
+                parts = {m: each[m][task][asked, at] for m in ("ours, cosine", "ours, overlap")}
+                better = max(parts, key=lambda m: float(np.nanmean(parts[m])))
+                mean, low, high = interval(each["ours, fused"][task][asked, at] - parts[better])
+                gains.append(
+                    {
+                        "half": half, "task": task, "metric": metric, "better part": better,
+                        "gain": round(mean, 3), "low": round(low, 3), "high": round(high, 3),
+                    }
+                )  # fmt: skip
+    queries = {
+        half: {t: int((right.any(1) & asked).sum()) for t, right in tasks.items()}
+        for half, asked in halves.items()
+    }
+    return {"queries": queries, "rows": rows, "fused_against_better_part": gains}
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True, help="for universe, model and index")
+    default = os.environ.get("ATACSEARCH_DATA") or ROOT.parent / "shared" / "data"
+    parser.add_argument("--data", type=Path, default=Path(default))
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--page", type=Path)
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    table, columns = manifest(given.data, given.folder)
+    paths = [Path(p) for p in columns["file"]]
+    values, seconds = searched(index_of(table, given.folder), len(paths))
+    base_pairs = base_pair_jaccard(merged_regions(paths))
+    bedtools = program("bedtools")
+    timed, worst = ([], None) if bedtools is None else bedtools_times(paths, bedtools, base_pairs)
+    record = {
+        "benchmark": "retrieval",
+        **machine(),
+        "files": len(paths),
+        **measure(columns, scores_of(values, base_pairs)),
+        "seconds_a_query": {
+            mode: {"median": float(np.median(s)), "min": min(s), "max": max(s)} for mode, s in seconds.items()
+        },
+        "bedtools_seconds_a_query": timed,
+        "bedtools_pairs_checked": CHECKED,
+        "bedtools_largest_difference": worst,
+    }
+    text = page(record)
+    print(text)
+    if given.json:
+        given.json.write_text(json.dumps(record, indent=1) + "\n")
+    if given.page:
+        given.page.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
