@@ -118,7 +118,7 @@ def train_batch(
         raise InputError(f"batch correction needs at least 2 batches, got {names.tolist()}")
     cells = sets.take(rows)
     kept = None if labels is None else np.array([labels[int(i)] for i in rows], dtype=object)
-    parts = _split(codes.astype(np.int64), kept, settings)
+    parts = split_cells(codes.astype(np.int64), kept, settings)
     model = with_batch_head(model, len(names), settings.seed)
     description = {"task": "batch", "batches": names.tolist(), "labels": labels, **asdict(settings)}
     run = RunFolder(out, fingerprint(description, cells), restart=restart)
@@ -153,7 +153,9 @@ def train_batch(
     return model, summary
 
 
-def _split(codes: Rows, labels: npt.NDArray[Any] | None, settings: BatchSettings) -> tuple[Rows, Rows, Rows]:
+def split_cells(
+    codes: Rows, labels: npt.NDArray[Any] | None, settings: BatchSettings
+) -> tuple[Rows, Rows, Rows]:
     """Rows that train, choose the epoch, and are scored: the same shares of every batch and label."""
     rng = np.random.default_rng([settings.seed, 6])
     what = np.array([str(x) for x in labels]) if labels is not None else np.full(len(codes), "")

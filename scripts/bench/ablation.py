@@ -35,7 +35,7 @@ from quality_bench.product import LABEL, write_fold
 from quality_bench.scores import agreement, score
 
 from atacsearch.genome.cache import cache_folder
-from atacsearch.training.batchcorrection import BatchSettings, train_batch
+from atacsearch.training.batchcorrection import BatchSettings, split_cells, train_batch
 from atacsearch.training.celltype import CelltypeSettings, train_celltype
 from atacsearch.training.classtraining import train_class_head
 from atacsearch.training.mixing import mixing
@@ -56,6 +56,9 @@ PRETRAINED: dict[str, dict[str, Any]] = {
 TUNED = ("head", "proxy", "triplet", "contrastive")
 STEPS = (SVD, UNTRAINED, *PRETRAINED, *(f"warm start, fine-tuned: {loss}" for loss in TUNED))
 BATCH_SETS = ("forebrain", "granja")
+HELD = (
+    0.4  # share of the cells that batch correction is not trained on: half chooses the epoch, half is scored
+)
 
 
 @dataclass(frozen=True)
@@ -155,18 +158,18 @@ def run_steps(
                     known, asked = vectors_of(step, work, truth, extent, seed)
                     row = figures(step, known, asked, truth, hidden, seed)
                     row |= {"dataset": name, "line": line.title, "step": step, "seed": seed}
-                    row |= {"cells": len(truth), "query_cells": len(hidden), **asdict(extent)}
                     row["seconds"] = round(time.perf_counter() - began, 1)
                     row = cache.put(key, row)
                 if row is not None:
-                    rows.append(row)
+                    sizes = {"cells": len(fold.reference), "query_cells": len(fold.query)}
+                    rows.append({**row, **sizes, "extent": asdict(extent)})
     return rows
 
 
 def run_batch(
     name: str, cells: Cells, cache: Cache, extent: Extent, options: argparse.Namespace
 ) -> list[Any]:
-    """Batch correction with and without labels and beside Harmony, all scored on the same held-out cells."""
+    """Batch correction with and without labels and beside Harmony, scored on cells that no step was trained on."""
     rows = []
     for seed in range(options.seeds):
         drawn = np.sort(np.random.default_rng([seed, 12]).permutation(len(cells.ids))[: extent.cells])
@@ -180,7 +183,8 @@ def run_batch(
                 for made in _correct(name, cells, drawn, way, extent, seed):
                     cache.put(key + made["method"], made)
                 row = cache.get(key + way)
-            rows += [cache.get(key + made) for made in _METHODS[way] if cache.get(key + made) is not None]
+            found = [cache.get(key + made) for made in _METHODS[way]]
+            rows += [{**made, "extent": asdict(extent)} for made in found if made is not None]
     return rows
 
 
@@ -200,10 +204,16 @@ def _correct(
         warm_start(work.model, work.sets, seed=seed)
         before = embed_sets(work.model, work.sets)
         began = time.perf_counter()
-        how = BatchSettings(epochs=extent.tuning, max_tokens=extent.max_tokens, seed=seed)
-        kept = labels.tolist() if way == "with labels" else None
+        how = BatchSettings(epochs=extent.tuning, max_tokens=extent.max_tokens, holdout=HELD, seed=seed)
+        kept = labels if way == "with labels" else None
         model, _ = train_batch(
-            work.model, work.sets, batches.tolist(), Path(scratch) / "out", how, labels=kept, device="cpu"
+            work.model,
+            work.sets,
+            batches.tolist(),
+            Path(scratch) / "out",
+            how,
+            labels=None if kept is None else kept.tolist(),
+            device="cpu",
         )
     found = {way: (embed_sets(model, work.sets), round(time.perf_counter() - began, 1))}
     if way == "without labels":
@@ -211,9 +221,10 @@ def _correct(
         corrected = _harmony(before, batches, seed)
         if corrected is not None:
             found["Harmony"] = corrected
-    # Cells for the score: the same for every way, a fifth of each batch and label.
-    rows = np.sort(np.random.default_rng([seed, 13]).permutation(len(drawn))[: len(drawn) // 5])
+    # The cells that neither trained nor chose the epoch. Harmony has seen them, without labels: it knows no others.
+    rows = split_cells(np.unique(batches, return_inverse=True)[1], kept, how)[2]
     about = {"dataset": name, "seed": seed, "cells": len(drawn), "batches": len(np.unique(batches))}
+    about["scored"] = len(rows)
     return [
         {**about, "method": method, "seconds": spent, **mixing(vectors, batches, labels, rows, seed)}
         for method, (vectors, spent) in found.items()
@@ -258,7 +269,10 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, help="of one cell in one step [default: 256]")
     parser.add_argument("--folder", type=Path, default=cache_folder() / "quality", help="where rows are kept")
     parser.add_argument("--cached", action="store_true", help="print what is there, run nothing")
-    parser.add_argument("--clusters", type=Path, help="JSON of `quality --part clusters`, for the page")
+    parser.add_argument(
+        "--also", type=Path, action="append", default=[], metavar="JSON",
+        help="rows of another run, or of `quality --part clusters`, to be written too; repeatable",
+    )  # fmt: skip
     parser.add_argument("--json", type=Path)
     parser.add_argument("--page", type=Path)
     options = parser.parse_args()
@@ -279,9 +293,17 @@ def main() -> None:
             steps += run_steps(name, cells, cache, extent, options)
         if "batch" in parts and name in BATCH_SETS:
             batch += run_batch(name, cells, cache, extent, options)
-    clusters = json.loads(options.clusters.read_text())["clusters"] if options.clusters else []
-    record = {"benchmark": "ablation", **machine(), "extent": asdict(extent)}
-    record |= {"steps": steps, "batch": batch, "clusters": clusters}
+    record: dict[str, Any] = {
+        "benchmark": "ablation",
+        **machine(),
+        "steps": steps,
+        "batch": batch,
+        "clusters": [],
+    }
+    for path in options.also:
+        other = json.loads(path.read_text())
+        for part in ("steps", "batch", "clusters"):
+            record[part] = other.get(part, []) + record[part]
     text = page(record)
     print(text)
     if options.json:

@@ -20,23 +20,30 @@ MIXING = {
 
 def page(record: dict[str, Any]) -> str:
     """All tables, and how they were made."""
-    extent = record["extent"]
     made = f"{record['date']}, {record['cores']} cores of {record['processor']}"
     parts = [f"Made by `scripts/bench/ablation.py`, {made}."]
     if record["steps"]:
-        parts += ["## What each step adds", _about(extent), _steps(record["steps"])]
+        parts += ["## What each step adds", _about(record["steps"]), _steps(record["steps"])]
     if record["batch"]:
-        parts += ["## Batch correction", _batches(record["batch"])]
+        parts += ["## Batch correction", _trained(record["batch"]), _batches(record["batch"])]
     if record["clusters"]:
         parts += ["## Clusters of vectors that saw no label", _clusters(record["clusters"])]
     return "\n\n".join(parts) + "\n"
 
 
-def _about(extent: dict[str, int]) -> str:
-    return (
-        f"At most {extent['cells']:,} cells of reference and as many of query, drawn; pretraining {extent['epochs']} "
-        f"epoch(s), fine-tuning {extent['tuning']}, {extent['max_tokens']} tokens of a cell in a step. kNN: the 15 "
-        "nearest reference cells name the query's; ARI: k-means with as many clusters as types."
+def _trained(rows: Sequence[dict[str, Any]]) -> str:
+    """How much the rows were trained, one sentence for each extent that occurs."""
+    extents = {tuple(row["extent"].items()): row["extent"] for row in rows}
+    return " ".join(
+        f"At most {e['cells']:,} cells (of reference and of query), drawn; pretraining {e['epochs']} epoch(s), "
+        f"fine-tuning and correction {e['tuning']}, {e['max_tokens']} tokens of a cell in a step."
+        for e in extents.values()
+    )
+
+
+def _about(rows: Sequence[dict[str, Any]]) -> str:
+    return _trained(rows) + (
+        " kNN: the 15 nearest reference cells name the query's; ARI: k-means with as many clusters as there are types."
     )
 
 
@@ -75,9 +82,9 @@ def _steps(rows: Sequence[dict[str, Any]]) -> str:
 def _batches(rows: Sequence[dict[str, Any]]) -> str:
     lines = []
     for (dataset, method), found in _grouped(rows, "dataset", "method").items():
-        about = (dataset, f"{found[0]['cells']:,} / {found[0]['batches']}", method)
+        about = (dataset, f"{found[0]['cells']:,} / {found[0]['scored']:,} / {found[0]['batches']}", method)
         lines.append((*about, *(_mean(found, name) for name in MIXING), f"{found[0]['seconds']:.0f}"))
-    return table(("data", "cells / batches", "vectors", *MIXING.values(), "seconds"), lines)
+    return table(("data", "cells / scored / batches", "vectors", *MIXING.values(), "seconds"), lines)
 
 
 def _clusters(rows: Sequence[dict[str, Any]]) -> str:

@@ -50,7 +50,7 @@ def test_steps_are_kept_and_shown(tmp_path, monkeypatch):
         "warm start", "without labels", "with labels",
     ]  # fmt: skip
     assert all(0 <= r["kbet"] <= 1 for r in batch)
-    record = {"date": "today", "cores": 2, "processor": "p", "extent": vars(EXTENT), "clusters": []}
+    record = {"date": "today", "cores": 2, "processor": "p", "clusters": []}
     text = ablation_page.page({**record, "steps": rows, "batch": batch})
     assert "| drawn | rep0 → rep1 | 40 / 40 | encoder, warm start, untrained |" in text
     assert "kBET within labels" in text
