@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quality_bench import bedruns, beds
+from quality_bench import bedproduct, bedruns, beds, bedtables
 from quality_bench.bedtasks import TASKS, Task, allowed, answerable, folds, with_families
 from quality_bench.cache import Cache
 from quality_bench.cellruns import Plan
@@ -99,7 +99,11 @@ def test_tables_of_bed_files(tmp_path):
     assert all(row["eligible"] == row["total"] == 24 for row in rows)
     again = bedruns.run_tasks(files, Plan(plan.cache, (0,), plan.wanted, only_cached=True), [task])
     assert again == rows
-    assert "TF-IDF + logistic, folds" in bedruns.beds_table(rows)
+    assert "TF-IDF + logistic, folds" in bedtables.beds_table(rows)
+    ours = {**rows[0], "method": "atacsearch", "ours": True, "accuracy": 0.5}
+    first = bedtables.headline([*rows, ours]).splitlines()[2]
+    assert "| atacsearch: 0.500 [" in first
+    assert "Jaccard + kNN-1: 1.000" in first or "TF-IDF" in first
 
 
 def test_another_table_is_asked_against_the_reference(tmp_path):
@@ -119,3 +123,19 @@ def test_a_task_within_one_collection_has_no_line_for_other_collections(tmp_path
     plan = Plan(Cache(tmp_path / "kept"), (0,), ("Jaccard + kNN-1",))
     task = Task("target", "target", {"collection": ("c1",)})
     assert {row["left_out"] for row in bedruns.run_tasks(files, plan, [task])} == {""}
+
+
+def test_files_that_share_their_labels_are_left_out_together():
+    kinds = np.arange(60) % 30
+    columns = {
+        "assay_family": np.array(["TF"] * 60),
+        "cell_type": np.array([f"line {k // 6}" for k in kinds]),
+        "assay": np.array(["a"] * 60),
+        "target": np.array([f"TF{k % 6}" for k in kinds]),
+        "collection": np.array(["one"] * 20 + ["two"] * 40),
+    }
+    split = bedproduct.together(columns, None)
+    assert len(split) == 10
+    assert sorted(np.concatenate([out for _, out in split])) == list(range(60))
+    assert all(not set(kinds[train]) & set(kinds[out]) for train, out in split)
+    assert [len(out) for _, out in bedproduct.together(columns, "collection")] == [20, 40]

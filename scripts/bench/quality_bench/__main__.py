@@ -151,7 +151,8 @@ def _everything(arguments: argparse.Namespace) -> None:
         page += ["", "### clusters of vectors that saw no label", "", _clusters_table(clusters)]
     bed_rows = []
     if "beds" in only and "labels" in parts:
-        from .bedruns import beds_table, run_tasks
+        from .bedruns import run_tasks
+        from .bedtables import beds_table
 
         bed_rows = run_tasks(_bed_files(shared_data() / "bulk" / "labels.tsv", plan), plan)
         page += ["", "## BED files", "", beds_table(bed_rows)]
@@ -167,7 +168,8 @@ def _bed_files(table: Path, plan: Plan, genome: str | None = None, query: Path |
 
 
 def _bed_tables(arguments: argparse.Namespace) -> None:
-    from .bedruns import beds_table, run_tasks
+    from .bedruns import run_tasks
+    from .bedtables import beds_table
     from .bedtasks import Task, with_families
 
     plan = _plan(arguments)

@@ -27,7 +27,6 @@ from .bedtasks import FAMILIES, TASKS, Task, allowed, answerable, folds, joined,
 from .cache import key_of, source_digest
 from .cellruns import Plan, note
 from .scores import binomial_interval, paired_bootstrap, score
-from .tables import markdown, spread
 
 Calls = list[str | None]
 KS = (1, 5)
@@ -328,55 +327,3 @@ def _gains(
                     {**words, "gain": round(float(a - b), 4), "interval": [round(low, 4), round(high, 4)]}
                 )
     return out
-
-
-def beds_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown of all tasks."""
-    scored = [row for row in rows if "baseline" not in row]
-    parts = [
-        markdown(
-            (
-                "task",
-                "also left out",
-                "method",
-                "eligible of total",
-                "accuracy",
-                "95 %",
-                "macro-F1",
-                "balanced",
-            ),
-            [
-                (
-                    row["task"],
-                    row["left_out"],
-                    f"**{row['method']}**" if row["ours"] else row["method"],
-                    f"{row['eligible']} of {row['total']}",
-                    spread(row, "accuracy"),
-                    "{:.3f} to {:.3f}".format(*row["accuracy_interval"]),
-                    spread(row, "macro_f1"),
-                    spread(row, "balanced_accuracy"),
-                )
-                for row in scored
-            ],
-        )
-    ]
-    gained = [row for row in rows if "baseline" in row]
-    if gained:
-        parts += [
-            "",
-            "### ours minus a simple method, accuracy",
-            "",
-            markdown(
-                ("task", "also left out", "baseline", "gain"),
-                [
-                    (
-                        r["task"],
-                        r["left_out"],
-                        r["baseline"],
-                        "{:+.3f} [{:+.3f}, {:+.3f}]".format(r["gain"], *r["interval"]),
-                    )
-                    for r in gained
-                ],
-            ),
-        ]
-    return "\n".join(parts)
