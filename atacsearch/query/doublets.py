@@ -164,8 +164,9 @@ def fit_doublets(
     """Learn from reference cells what doublets of them look like.
 
     The reference is cut into five parts; cells and simulated doublets of one are scored by profiles of the others (with
-    two parts, profiles of half the cells were so much worse than the final ones that 5 % of other cells of the reference
-    were called doublets instead of 2 %). The strength of the smoothing is the one by which they are told apart best.
+    two parts, profiles of half the cells were so much worse than the final ones that 5 % of other cells of the
+    reference were called doublets instead of 2 %). The strength of the smoothing is the one by which they are told
+    apart best.
 
     Args:
         sets: reference cells, none of them empty.

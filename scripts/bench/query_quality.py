@@ -8,7 +8,8 @@ ask.
   the number of open regions alone; the rate of cells called doublets at the limit, which 2 % of the reference exceed.
 - thin: a random half, quarter or tenth of each query cell's open regions: accuracy and statuses.
 - depth: Spearman correlation of a query cell's number of open regions with the mean of its 15 nearest neighbours, over
-  all cells and within types.
+  all cells and within types; also in the vector of the label, and with the median of its type in the reference, which
+  is what types that differ in depth give by themselves.
 - markers (PBMC): verdicts on true labels and on labels of another lineage.
 
     python scripts/bench/query_quality.py --genes TSS.hg38.bed.gz [--json docs/benchmarks/query_quality.json]
@@ -38,7 +39,7 @@ from atacsearch.query.extras import Extras, complete
 from atacsearch.query.inputs import read_for
 from atacsearch.query.markers import marker_regions, verdicts
 from atacsearch.query.queryquality import reference_limit, sampled
-from atacsearch.query.session import VECTOR
+from atacsearch.query.session import VECTOR, Session
 from atacsearch.query.transfer import transfer
 from atacsearch.readers.inputs import ReadOptions
 
@@ -91,7 +92,7 @@ def auroc(scores: npt.NDArray[Any], truth: npt.NDArray[Any]) -> float:
     return round(float(roc_auc_score(truth, scores)), 3)
 
 
-def doublets(session: Any, sets: TokenSets, truth: npt.NDArray[np.str_]) -> dict[str, Any]:
+def doublets(session: Session, sets: TokenSets, truth: npt.NDArray[np.str_]) -> dict[str, Any]:
     """How well doublets of query cells are told from query cells."""
     snapshot = session.snapshot()
     found = reference_doublets(session, snapshot, "cells", LABEL)
@@ -118,7 +119,7 @@ def doublets(session: Any, sets: TokenSets, truth: npt.NDArray[np.str_]) -> dict
     }
 
 
-def neighbour_share(session: Any, sets: TokenSets) -> npt.NDArray[np.float64]:
+def neighbour_share(session: Session, sets: TokenSets) -> npt.NDArray[np.float64]:
     """Share of simulated doublets of the reference among the nearest of as many reference cells and doublets."""
     snapshot = session.snapshot()
     ids = sampled(snapshot.all_ids("cells"), SIMULATED)
@@ -142,10 +143,8 @@ def thin(sets: TokenSets, share: float, seed: int = 0) -> TokenSets:
     return TokenSets(offsets, sets.tokens[kept], sets.names, sets.universe_digest)
 
 
-def thinned(session: Any, items: Any, truth: npt.NDArray[np.str_]) -> list[dict[str, Any]]:
+def thinned(session: Session, items: Any, truth: npt.NDArray[np.str_]) -> list[dict[str, Any]]:
     """Accuracy, statuses and neighbours of thinned cells."""
-    from scipy.stats import spearmanr
-
     rows = []
     for share in THINNED:
         sets = items.sets if share == 1 else thin(items.sets, share)
@@ -154,17 +153,8 @@ def thinned(session: Any, items: Any, truth: npt.NDArray[np.str_]) -> list[dict[
         right = np.array([a == b for a, b in zip(table["label"].to_pylist(), truth, strict=True)])
         status = np.array(table["status"].to_pylist())
         filled = np.flatnonzero(sets.lengths > 0)
-        neighbours = session.snapshot().knn("cells", found.vectors[filled], 15)
-        depth = depths(session, neighbours.ids)
+        depth = neighbour_depth(session, found.vectors[filled], VECTOR)
         asked = sets.lengths[filled]
-        within = [
-            (
-                spearmanr(asked[truth[filled] == t], depth[truth[filled] == t]).statistic,
-                np.sum(truth[filled] == t),
-            )
-            for t in np.unique(truth[filled])
-            if np.sum(truth[filled] == t) >= 20
-        ]
         rows.append(
             {
                 "kept": share,
@@ -177,10 +167,7 @@ def thinned(session: Any, items: Any, truth: npt.NDArray[np.str_]) -> list[dict[
                 "accuracy_assigned": round(float(right[status == "assigned"].mean()), 3)
                 if np.any(status == "assigned")
                 else None,
-                "spearman": round(float(spearmanr(asked, depth).statistic), 3),
-                "spearman_within_types": round(
-                    float(np.average([s for s, _ in within], weights=[n for _, n in within])), 3
-                ),
+                **correlations(asked, depth, truth[filled], ""),
                 "neighbour_median_regions": float(np.median(depth)),
             }
         )
@@ -188,15 +175,48 @@ def thinned(session: Any, items: Any, truth: npt.NDArray[np.str_]) -> list[dict[
     return rows
 
 
-def depths(session: Any, ids: list[list[str]]) -> npt.NDArray[np.float64]:
-    """[q] mean number of open regions of each query's neighbours."""
+def neighbour_depth(session: Session, vectors: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float64]:
+    """[q] mean number of open regions of the 15 nearest reference cells."""
     snapshot = session.snapshot()
     table = snapshot.table("cells", ["id", "n_tokens"])
     known = dict(zip(table["id"].to_pylist(), table["n_tokens"].to_pylist(), strict=True))
-    return np.array([np.mean([known[i] for i in one]) for one in ids])
+    found = snapshot.knn("cells", vectors, 15, name=name)
+    return np.array([np.mean([known[i] for i in one]) for one in found.ids])
 
 
-def markers(session: Any, sets: TokenSets, truth: npt.NDArray[np.str_], genes: Path) -> dict[str, Any]:
+def correlations(
+    asked: npt.NDArray[Any], depth: npt.NDArray[Any], types: npt.NDArray[np.str_], suffix: str
+) -> dict[str, float]:
+    """Spearman of two numbers over all cells, and its mean within types of 20 cells and more."""
+    from scipy.stats import spearmanr
+
+    large = [t for t in np.unique(types) if np.sum(types == t) >= 20]
+    within = [spearmanr(asked[types == t], depth[types == t]).statistic for t in large]
+    sizes = [np.sum(types == t) for t in large]
+    return {
+        f"spearman{suffix}": round(float(spearmanr(asked, depth).statistic), 3),
+        f"spearman_within_types{suffix}": round(float(np.average(within, weights=sizes)), 3),
+    }
+
+
+def depth_by_label(session: Session, sets: TokenSets, truth: npt.NDArray[np.str_]) -> dict[str, float]:
+    """The correlation of depths in the label's own vector, and of a cell with the median of its type."""
+    from scipy.stats import spearmanr
+
+    snapshot = session.snapshot()
+    filled = np.flatnonzero(sets.lengths > 0)
+    asked, types = sets.lengths[filled], truth[filled]
+    vectors = session.encode(sets.take(filled), name=LABEL)
+    out = correlations(asked, neighbour_depth(session, vectors, LABEL), types, "_label_vector")
+    table = snapshot.table("cells", [LABEL, "n_tokens"])
+    labels, depth = (np.array(table[c].to_pylist()) for c in (LABEL, "n_tokens"))
+    middle = {t: np.median(depth[labels == t]) for t in np.unique(labels)}
+    known = np.isin(types, labels)
+    medians = [middle[t] for t in types[known]]
+    return {**out, "spearman_type_medians": round(float(spearmanr(asked[known], medians).statistic), 3)}
+
+
+def markers(session: Session, sets: TokenSets, truth: npt.NDArray[np.str_], genes: Path) -> dict[str, Any]:
     """Verdicts on true labels, and on labels of another lineage."""
     snapshot = session.snapshot()
     wanted = {label: symbols for labels, symbols in LINEAGES.values() for label in labels}
@@ -249,6 +269,8 @@ def main() -> None:
                 "doublets": doublets(session, items.sets, truth),
             }
             print(name, json.dumps(row), flush=True)
+            row["depth"] = depth_by_label(session, items.sets, truth)
+            print(json.dumps(row["depth"]), flush=True)
             row["thinned"] = thinned(session, items, truth)
             if name == "pbmc":
                 row["markers"] = markers(session, items.sets, truth, options.genes)
