@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..genome.arrow import number_array, text_array
+from ..genome.intervals import sorted_unique
 from .grouped import Groups, groups_by, has_columns, kept_by, numbers_in, one_group
 from .overlapping import Asked, ask
 from .session import KINDS, Session
@@ -204,7 +205,7 @@ def _items(
         query, row, n_regions = postings.items(bounds - bounds[0], asked.tokens[bounds[0] : bounds[-1]], keep)
         ones = np.ones(len(query), np.int64)
         part = {"query": query + first, "value": row, "n_open": ones, "n_all": ones, "n_regions": n_regions}
-        parts.append(_best(part, k))
+        parts.append(part if k is None else _best(part, k))
         held += len(parts[-1]["query"])
         if held > room:
             raise _too_many(asked)
@@ -286,20 +287,34 @@ def _table(asked: Asked, word: str, by: list[str], names: Sequence[str], rows: C
     query, value = rows["query"], rows["value"]
     n_all = rows["n_all"]
     sound = (n_all >= rows["n_open"]) & (n_all > 0)
-    found: dict[str, Any] = {"query": text_array([asked.names[i] for i in query.tolist()])}
+    rows_of, shown = number_array(query), _Texts(value)
+    found: dict[str, Any] = {"query": text_array(asked.names).take(rows_of)}
     if asked.intervals is not None:
         x = asked.intervals
-        found["query_chrom"] = text_array([x.chroms[c] for c in x.chrom[query].tolist()])
+        found["query_chrom"] = text_array(x.chroms).take(number_array(x.chrom[query]))
         found["query_start"], found["query_end"] = number_array(x.start[query]), number_array(x.end[query])
     found["query_regions"] = number_array(np.diff(asked.bounds)[query])
-    found["collection"] = text_array([word] * len(query))
-    found["by"] = text_array([by[v] if len(by) > 1 else by[0] for v in value.tolist()] if by else [])
-    found["value"] = text_array([names[v] for v in value.tolist()])
+    same = number_array(np.zeros(len(query), np.int64))
+    found["collection"] = text_array([word]).take(same)
+    found["by"] = text_array(by).take(same) if len(by) == 1 else shown.of(by)
+    found["value"] = shown.of(names)
     found["n_open"], found["n_all"] = number_array(rows["n_open"]), number_array(n_all)
     found["fraction"] = number_array(rows["n_open"] / np.maximum(n_all, 1), sound)
     found["n_regions"] = number_array(rows["n_regions"])
     found["_query"] = number_array(query)
     return pa.table(found)
+
+
+class _Texts:
+    """Columns of names by number, of which only those that occur are encoded."""
+
+    def __init__(self, numbers: npt.NDArray[np.int64]) -> None:
+        self._used = sorted_unique(numbers)
+        self._at = number_array(np.searchsorted(self._used, numbers))
+
+    def of(self, names: Sequence[str]) -> Any:
+        """An Arrow column of the names."""
+        return text_array([names[i] for i in self._used.tolist()]).take(self._at)
 
 
 def _too_many(asked: Asked) -> InputError:
