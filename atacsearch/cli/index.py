@@ -189,7 +189,7 @@ def status(index_path: str, output: Output) -> None:
 @click.argument("index_path", metavar="INDEX")
 @debug_option
 def verify(index_path: str) -> None:
-    """Prove that shards, metadata and vectors agree.
+    """Prove that shards, metadata, vectors and the inverted index agree.
 
     Exit code 0 where they do; else each disagreement is one line on stdout, and the exit code is 1.
 
@@ -202,6 +202,8 @@ def verify(index_path: str) -> None:
     from .messages import say
 
     report = open_index(index_path).verify()
+    for note in report.notes:
+        say(note)
     for problem in report.problems:
         click.echo(problem)
     if not report.ok:
@@ -222,7 +224,7 @@ def verify(index_path: str) -> None:
 )
 @debug_option
 def repair(index_path: str, drop_damaged: bool) -> None:
-    """Rebuild metadata and vectors from the shards.
+    """Rebuild metadata, vectors and the inverted index from the shards.
 
     \b
     Example:
