@@ -4,12 +4,13 @@ Real: the shared hg19 BED files (a universe of all their regions) and the bone-m
 Synthetic: lists of a growing number of BED files, each region open as often as among the real files and files
 independent of each other, which is the hardest case for the code; through `Postings`, without tables of answers.
 
-    python scripts/bench/overlap.py --data shared/data --folder /tmp/bench --json docs/benchmarks/overlap.json
+    python scripts/bench/overlap.py --data ../shared/data --folder /tmp/bench --json docs/benchmarks/overlap.json
 """
 
 from __future__ import annotations
 
 import csv
+import os
 import subprocess
 import sys
 import tempfile
@@ -307,7 +308,12 @@ def written_out(rows: list[Row]) -> dict[str, Any]:
 def main() -> None:
     """Run everything."""
     parser = options(__doc__, 3)
-    parser.add_argument("--data", type=Path, default=Path("shared/data"), help="folder of the shared data")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("ATACSEARCH_DATA", "../shared/data"),
+        help="folder of the shared data",
+    )
     parser.add_argument(
         "--postings", type=float, nargs="+", default=[1e7, 1e8, 1e9], help="sizes of the synthetic lists"
     )
