@@ -220,6 +220,7 @@ def explain_item(
     """
     from ..errors import InputError
     from .calibrate import neighbourhood_of
+    from .neighbourhood import K
     from .reference import reference_of
     from .session import VECTOR
     from .transfer import IDENTITY, TransferOptions, _OwnItems, transfer, voters_of
@@ -240,19 +241,22 @@ def explain_item(
         only=options.only,
         without=options.without,
     )
-    vectors = found.vectors
+    vectors, width, k = found.vectors, np.inf, options.k or K
     if calls.by == "head":
+        # Neighbours did not vote, so they weigh the same; those in probabilities would be alike by making.
         reference = replace(reference, vector=VECTOR)
         session.say(
-            f"{label}: the class head made the call; shown are its nearest neighbours in the general vector"
+            f"{label}: the class head made the call; shown are its nearest neighbours in the general vector, "
+            "weighing the same"
         )
-    elif reference.vector != VECTOR:
-        vectors = session.encode(one.sets, name=reference.vector)
-    near = neighbourhood_of(session, snapshot, reference)
+    else:
+        near = neighbourhood_of(session, snapshot, reference)
+        width, k = near.width, options.k or near.k
+        if reference.vector != VECTOR:
+            vectors = session.encode(one.sets, name=reference.vector)
     own = _OwnItems(snapshot, found.reference, [one], () if options.same_group else IDENTITY)
-    k = options.k or near.k
     ((ids, distance),) = voters_of(snapshot, reference, vectors, k, lambda q, i, d: own.among(0, i, d))
-    weight = np.exp(-(distance - distance.min(initial=2.0)) / near.width)
+    weight = np.exp(-(distance - distance.min(initial=2.0)) / width)
     values = [reference.classes[reference.codes[i]] for i in ids]
     votes = Votes(label, found.reference, ids, values, distance, weight)
     voters, regions = explain(session, snapshot, found.token_sets[0], votes)
