@@ -271,7 +271,7 @@ def main() -> None:
     parser.add_argument("--cached", action="store_true", help="print what is there, run nothing")
     parser.add_argument(
         "--also", type=Path, action="append", default=[], metavar="JSON",
-        help="rows of another run, or of `quality --part clusters`, to be written too; repeatable",
+        help="rows of another run, or of `quality --part clusters`, too; repeatable (--only '' runs nothing)",
     )  # fmt: skip
     parser.add_argument("--json", type=Path)
     parser.add_argument("--page", type=Path)
@@ -285,7 +285,7 @@ def main() -> None:
     parts = options.part or ["steps", "batch"]
     steps: list[Any] = []
     batch: list[Any] = []
-    for name in options.only.split(","):
+    for name in filter(None, options.only.split(",")):
         if name not in DATASETS:
             parser.error(f"--only: no data set {name}; there are {', '.join(DATASETS)}")
         cells = DATASETS[name].read(shared_data(), options.folder)

@@ -88,7 +88,7 @@ def _batches(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _clusters(rows: Sequence[dict[str, Any]]) -> str:
-    header = ("data", "vectors", "clusters", "found", "seeds", "ARI", "AMI")
+    header = ("data", "vectors", "clusters", "found", "seeds", "ARI", "AMI", "ARI minus best baseline's")
     lines = []
     for row in rows:
         name = f"**{row['vectors']}**" if row["ours"] else row["vectors"]
@@ -97,5 +97,8 @@ def _clusters(rows: Sequence[dict[str, Any]]) -> str:
             for m in ("ari", "ami")
         ]
         found = f"{row['n_clusters']:g}"
-        lines.append((row["dataset"], name, row["clusters"], found, str(row["seeds"]), *scores))
+        gain = ""
+        if row.get("gain") is not None:
+            gain = "{:+.3f} [{:+.3f}, {:+.3f}]".format(row["gain"], *row["gain_interval"])
+        lines.append((row["dataset"], name, row["clusters"], found, str(row["seeds"]), *scores, gain))
     return table(header, lines)
