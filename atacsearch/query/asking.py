@@ -106,25 +106,53 @@ def resolve(asking: Asking, texts: Sequence[str], centroid: bool) -> Query:
     """
     if asking.items and len(texts) > 1:
         raise InputError(f"--item picks from the items of one file; {len(texts)} queries are given")
-    parts = [_resolve(asking, text) for text in texts]
-    asked = parts[0] if len(parts) == 1 else _joined(parts)
+    found = [_indexed(asking, text) for text in texts]
+    parts: list[Query | None] = [None] * len(texts)
+    by_kind: dict[str, list[tuple[int, str]]] = {}
+    for row, place in enumerate(found):
+        if place is not None:
+            by_kind.setdefault(place[0], []).append((row, place[1]))
+    for kind, rows in by_kind.items():
+        for (row, _), part in zip(rows, _from_ids(asking, kind, [i for _, i in rows]), strict=True):
+            parts[row] = part
+    for row, text in enumerate(texts):
+        if parts[row] is None:
+            parts[row] = _from_file(asking, text) if Path(text).exists() else _from_region(asking, text)
+    asked = _joined([part for part in parts if part is not None])
     return _centroid(asking.session, asked) if centroid else asked
 
 
-def _resolve(asking: Asking, text: str) -> Query:
+def _indexed(asking: Asking, text: str) -> tuple[str, str] | None:
+    """(collection, id) of the indexed item that a text names; None for files and what is not indexed."""
     if Path(text).exists():
-        return _from_file(asking, text)
+        return None
     if asking.items:
         raise InputError(f"{text}: no such file; --item picks from the items of a file")
-    snapshot = asking.snapshot
     for kind in dict.fromkeys((asking.collection, *KINDS.values())):
-        found = snapshot.find(kind, text)
+        found = asking.snapshot.find(kind, text)
         if found is not None:
-            asking.session.say(f"Query: {found} of the indexed {kind}")
-            itself = _itself(snapshot, kind, found) if kind == asking.collection else ()
-            sets = snapshot.tokens(kind, [found]) if asking.with_sets and kind != "regions" else None
-            return Query((found,), snapshot.vectors(kind, [found], asking.vector), (itself,), sets, (None,))
-    return _from_region(asking, text)
+            return kind, found
+    return None
+
+
+def _from_ids(asking: Asking, kind: str, ids: Sequence[str]) -> list[Query]:
+    """One query for each id of a collection; their vectors are read together."""
+    snapshot = asking.snapshot
+    shown = ids[0] if len(ids) == 1 else f"{len(ids):,}"
+    asking.session.say(f"Query: {shown} of the indexed {kind}")
+    vectors = snapshot.vectors(kind, ids, asking.vector)
+    sets = snapshot.tokens(kind, ids) if asking.with_sets and kind != "regions" else None
+    own = kind == asking.collection
+    return [
+        Query(
+            (item_id,),
+            vectors[row : row + 1],
+            (_itself(snapshot, kind, item_id) if own else (),),
+            None if sets is None else sets.take(np.array([row])),
+            (None,),
+        )
+        for row, item_id in enumerate(ids)
+    ]
 
 
 def _itself(snapshot: Snapshot, kind: str, found: str) -> tuple[str, ...]:
@@ -138,6 +166,10 @@ def _itself(snapshot: Snapshot, kind: str, found: str) -> tuple[str, ...]:
 
 def _from_file(asking: Asking, path: str) -> Query:
     session = asking.session
+    if asking.collection != "regions" and asking.snapshot.find(asking.collection, path) is not None:
+        session.say(
+            f"{path}: is indexed under this name too; the file is read, and the item may be an answer"
+        )
     found = read_for(session, [path], asking.options)
     if asking.items and len(found) > 1:
         raise InputError(f"{path}: --item picks from one file; this manifest names {len(found)}")
@@ -164,6 +196,8 @@ def _from_region(asking: Asking, text: str) -> Query:
 
 def _joined(parts: Sequence[Query]) -> Query:
     """Several queries, one after another."""
+    if len(parts) == 1:
+        return parts[0]
     sets = [part.sets for part in parts if part.sets is not None]
     return Query(
         tuple(name for part in parts for name in part.names),

@@ -142,6 +142,14 @@ def test_several_queries_and_their_centroid(run: Run, studies: Path) -> None:
     assert float(same.rows()[0]["distance"]) == pytest.approx(0, abs=2e-6)
 
 
+def test_a_file_that_is_indexed_under_its_path(run: Run, world: World, index: Path) -> None:
+    bed = world.bed("both.bed", range(40))
+    assert run("index", "add-beds", index, bed).code == 0
+    answer = beds(run, index, bed, "-k", 1)
+    assert ids(answer)[0] in {str(bed), "f0.bed"}  # of the same regions
+    assert "is indexed under this name too; the file is read" in answer.err
+
+
 def test_a_gene_asks_with_all_its_promoters(run: Run, world: World, index: Path) -> None:
     genes = world.folder / "two.bed"
     genes.write_text("chr1\t1010200\t1010201\tTWO|T1\t0\t+\nchr1\t1100200\t1100201\tTWO|T2\t0\t+\n")
