@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError
 from .annotated import Annotation, write_annotated
 from .doublets import DOUBLET, reference_doublets
-from .markers import marker_regions, read_markers, verdicts
+from .markers import marker_regions, read_markers, rivals, verdicts
 from .ontology import answers, cell_ontology, ids_by_label, terms_of_classes
 from .queryquality import LOW_QUALITY, is_low_quality, reference_limit, sampled
 from .session import Progress, no_progress
@@ -214,6 +214,11 @@ def _markers(session: Session, found: Transfer, path: str | Path) -> dict[str, l
             f"{calls.label}: markers agree with {counts['agree']:,} calls, disagree with {counts['disagree']:,}, "
             f"say nothing of {counts['none']:,}"
         )
+        for label, (other, theirs, own) in rivals(found.token_sets, calls.names, regions).items():
+            session.say(
+                f"{calls.label}: together, cells called {label} have the markers of {other} more open "
+                f"(score {theirs:.2f}) than their own ({own:.2f})"
+            )
         columns["markers"].append([v.says for v in got])
         columns["marker_score"].append([None if np.isnan(v.score) else v.score for v in got])
         columns["marker_best"].append([v.best for v in got])

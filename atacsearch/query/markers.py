@@ -36,6 +36,7 @@ LABEL_COLUMNS = ("cell_type", "label", "type", "cluster")
 GENE_COLUMNS = ("gene", "symbol", "gene_name")
 P_VALUE = 0.05
 PSEUDO = 0.5
+TOGETHER = 10  # calls from which on a label is looked at as a whole
 
 
 @dataclass(frozen=True)
@@ -183,13 +184,7 @@ def verdicts(sets: TokenSets, calls: Sequence[str | None], markers: Markers) -> 
     """
     from scipy.stats import poisson
 
-    n_regions = markers.member.shape[1]
-    opened = sets.to_csr(max(n_regions, int(sets.tokens.max(initial=0)) + 1))[:, :n_regions]
-    opened.sum_duplicates()
-    opened.data[:] = 1
-    observed = np.asarray(opened @ markers.member.T.astype(np.float32))
-    depth = np.asarray(opened.sum(1)).ravel()
-    expected = depth[:, None] * markers.share[None, :]
+    observed, expected = _counts(sets, markers)
     score = np.log2((observed + PSEUDO) / (expected + PSEUDO))
     n_sets = len(np.unique(markers.member, axis=0))  # types may share their markers
     beyond = poisson.sf(observed - 1, np.maximum(expected, 1e-12)) < P_VALUE / n_sets
@@ -210,3 +205,45 @@ def verdicts(sets: TokenSets, calls: Sequence[str | None], markers: Markers) -> 
             says = NONE
         out.append(Verdict(says, mine, markers.types[best] if seen else None))
     return out
+
+
+def rivals(
+    sets: TokenSets, calls: Sequence[str | None], markers: Markers
+) -> dict[str, tuple[str, float, float]]:
+    """Labels whose calls, taken together, look like another type.
+
+    One cell says little; the open marker regions of all cells of a call are added up, and so is what is expected.
+
+    Args:
+        sets, calls, markers: as for `verdicts`.
+
+    Returns:
+        For each such label with at least `TOGETHER` calls and markers of its own: the type whose markers, other than
+        its own ones, score highest and higher than its own, that score and its own.
+    """
+    observed, expected = _counts(sets, markers)
+    named = np.array([call or "" for call in calls], object)
+    out = {}
+    for own, label in enumerate(markers.types):
+        rows = np.flatnonzero(named == label)
+        if len(rows) < TOGETHER:
+            continue
+        score = np.log2((observed[rows].sum(0) + PSEUDO) / (expected[rows].sum(0) + PSEUDO))
+        other = (markers.member != markers.member[own]).any(1)
+        if not other.any():
+            continue
+        best = int(np.argmax(np.where(other, score, -np.inf)))
+        if score[best] > score[own]:
+            out[label] = (markers.types[best], float(score[best]), float(score[own]))
+    return out
+
+
+def _counts(sets: TokenSets, markers: Markers) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """[n, C] open marker regions of each type, and how many a cell of that depth is expected to have."""
+    n_regions = markers.member.shape[1]
+    opened = sets.to_csr(max(n_regions, int(sets.tokens.max(initial=0)) + 1))[:, :n_regions]
+    opened.sum_duplicates()
+    opened.data[:] = 1
+    observed = np.asarray(opened @ markers.member.T.astype(np.float32), np.float64)
+    depth = np.asarray(opened.sum(1), np.float64).ravel()
+    return observed, depth[:, None] * markers.share[None, :]

@@ -159,6 +159,8 @@ def test_markers(run: Run, world: World, typed: Path, tmp_path: Path) -> None:
     turned = run(*words, table)
     assert {r["markers"] for r in turned.rows()} == {"disagree", "none"}
     assert sum(r["markers"] == "disagree" for r in turned.rows()) > 10
+    assert "cell_type: together, cells called NK have the markers of B more open" in turned.err
+    assert "together" not in answer.err
     assert run(*words, tmp_path / "no.tsv").code == 2
 
 

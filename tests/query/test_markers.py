@@ -12,7 +12,16 @@ from atacsearch.genome.genes import GeneAnnotation
 from atacsearch.genome.intervals import Intervals
 from atacsearch.genome.tokensets import TokenSets
 from atacsearch.genome.universe import Universe
-from atacsearch.query.markers import AGREE, DISAGREE, NONE, Markers, marker_regions, read_markers, verdicts
+from atacsearch.query.markers import (
+    AGREE,
+    DISAGREE,
+    NONE,
+    Markers,
+    marker_regions,
+    read_markers,
+    rivals,
+    verdicts,
+)
 
 
 def test_reading(tmp_path: Path) -> None:
@@ -91,3 +100,19 @@ def test_regions_opened_twice_and_special_tokens_count_once() -> None:
     markers = Markers(("B",), member, np.array([0.1]))
     once, twice = verdicts(TokenSets.from_lists([[3, 4], [3, 4, 4, 3, 12]]), ["B", "B"], markers)
     assert once == twice
+
+
+def test_thin_cells_together_show_a_wrong_label() -> None:
+    member = np.zeros((3, 100), bool)
+    member[0, :5] = member[1, :5] = True
+    member[2, 5:10] = True
+    markers = Markers(("naive B", "memory B", "NK"), member, np.array([0.02, 0.02, 0.02]))
+    nk = [[5 + i % 5, 60, 61, 62, 63, 64, 65, 66, 67] for i in range(10)]
+    sets = TokenSets.from_lists(nk)
+    assert {v.says for v in verdicts(sets, ["naive B"] * 10, markers)} == {NONE}, "each alone is no proof"
+    found = rivals(sets, ["naive B"] * 10, markers)
+    assert list(found) == ["naive B"]
+    assert found["naive B"][0] == "NK"
+    assert found["naive B"][1:] == pytest.approx((np.log2(10.5 / 2.3), np.log2(0.5 / 2.3)))
+    assert rivals(sets, ["NK"] * 10, markers) == {}
+    assert rivals(sets, ["naive B"] * 9 + [None], markers) == {}
