@@ -70,7 +70,7 @@ def reference_limit(session: Session, snapshot: Snapshot, kind: str, same_kind: 
     key: Any = ("depth", snapshot.generation, kind)
     if key not in session.cutoffs:
         ids = sampled(snapshot.all_ids(kind), SAMPLE)
-        session.cutoffs[key] = depth_limit(snapshot.tokens(kind, ids).lengths)
+        session.cutoffs[key] = depth_limit(snapshot.rows(kind, ids, ["n_tokens"])["n_tokens"].to_numpy())
     return float(session.cutoffs[key])
 
 

@@ -124,5 +124,6 @@ def test_the_limit_of_an_index_is_kept_and_another_kind_has_the_floor() -> None:
     limit = reference_limit(session, snapshot, "cells", True)
     assert FLOOR < limit < 40
     snapshot.sets = TokenSets.from_lists([[1]] * 300)
+    assert snapshot.rows("cells", snapshot.ids[:1], ["n_tokens"])["n_tokens"].to_pylist() == [1]
     assert reference_limit(session, snapshot, "cells", True) == limit
     assert reference_limit(session, snapshot, "cells", False) == FLOOR
