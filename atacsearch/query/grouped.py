@@ -51,20 +51,18 @@ def groups_by(snapshot: Snapshot, kind: str, column: str) -> Groups:
         InputError: there is no such column.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     known = _KNOWN.setdefault(snapshot, {})
     if (kind, column) not in known:
         values = snapshot.table(kind, [column])[column].cast(pa.string()).combine_chunks()
         if isinstance(values, pa.ChunkedArray):
             values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], pa.string())
-        encoded = values.dictionary_encode()
+        encoded = values.dictionary_encode(null_encoding="encode")
         names = encoded.dictionary.to_pylist()
-        codes = numbers_of(pc.fill_null(encoded.indices, -1)).astype(np.int32)
-        order = sorted(range(len(names)), key=lambda i: names[i])
-        rank = np.full(len(names) + 1, -1, np.int32)  # the last one is what -1 finds
-        rank[order] = np.arange(len(names))
-        known[kind, column] = Groups(tuple(names[i] for i in order), rank[codes])
+        order = sorted((i for i, name in enumerate(names) if name is not None), key=lambda i: str(names[i]))
+        rank = np.full(len(names), -1, np.int32)
+        rank[order] = np.arange(len(order))
+        known[kind, column] = Groups(tuple(names[i] for i in order), rank[numbers_of(encoded.indices)])
     return known[kind, column]
 
 

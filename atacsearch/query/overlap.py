@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..genome.arrow import number_array, text_array
+from ..genome.arrow import number_array, numbers_of, text_array
 from ..genome.intervals import sorted_unique
 from .grouped import Groups, groups_by, has_columns, kept_by, numbers_in, one_group
 from .overlapping import Asked, ask
@@ -118,7 +118,7 @@ def overlap(
                 table = table.append_column(name, labels[name])
         tables.append(table)
     found = pa.concat_tables(tables, promote_options="permissive")
-    order = np.argsort(np.concatenate([t["_query"].to_numpy() for t in tables]), kind="stable")
+    order = np.argsort(np.concatenate([numbers_of(t["_query"]) for t in tables]), kind="stable")
     found = found.drop_columns(["_query"])
     return found if len(tables) == 1 else found.take(number_array(order))
 
