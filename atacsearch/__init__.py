@@ -18,13 +18,24 @@ if TYPE_CHECKING:
     from .genome.tokensets import TokenSets
     from .genome.universe import Universe
     from .model.checkpoint import load_model
+    from .readers.items import ReadOptions
 
 __version__ = "0.1.0"
-__all__ = ["Client", "Encoder", "TokenSets", "Universe", "__version__", "load_model", "open_index"]
+__all__ = [
+    "Client",
+    "Encoder",
+    "ReadOptions",
+    "TokenSets",
+    "Universe",
+    "__version__",
+    "load_model",
+    "open_index",
+]
 
 _HOMES = {
     "Client": "atacsearch.client",
     "Encoder": "atacsearch.encode.encoder",
+    "ReadOptions": "atacsearch.readers.items",
     "TokenSets": "atacsearch.genome.tokensets",
     "Universe": "atacsearch.genome.universe",
     "load_model": "atacsearch.model.checkpoint",

@@ -239,5 +239,12 @@ def test_the_same_in_python(world: World, studies: Path) -> None:
             index.search("beds", "study3.bed", k=3)["id"]
         )
         assert len(index.search("beds", ["study0.bed", "study5.bed"], centroid=True, k=4, offset=2)) == 4
+        chain, old = world.folder / "python.chain", world.folder / "python.bed"
+        chain.write_text(CHAIN)
+        old.write_text(
+            "".join(f"chr1\t{FIRST + STEP * i - SHIFT}\t{FIRST + STEP * i - SHIFT + 99}\n" for i in range(30))
+        )
+        lifted = index.search("beds", old, k=1, options=ats.ReadOptions(genome="hg19", liftover=chain))
+        assert list(lifted["id"]) == ["study0.bed"]
         with pytest.raises(InputError, match="nothing is asked"):
             index.search("beds")
