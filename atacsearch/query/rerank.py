@@ -110,8 +110,8 @@ def ranked(
     background = _background(session, snapshot, collection, ranking)
     tested = 0
     hits: Hits = []
-    for first in range(0, len(asked.names), BLOCK):
-        some = _part(asked, first, first + BLOCK)
+    for first in range(0, len(asked), BLOCK):
+        some = asked.take(range(first, min(first + BLOCK, len(asked))))
         found = nearest(snapshot, collection, some, many, where, vector)
         tested = max(tested, *map(len, found))
         hits += _rank(session, snapshot, collection, some, found, n, ranking, background)
@@ -122,21 +122,6 @@ def ranked(
         f"({name}); q values are over these items"
     )
     return hits
-
-
-def _part(asked: Query, first: int, last: int) -> Query:
-    """The queries from `first` to before `last`."""
-    last = min(last, len(asked.names))
-    if last - first == len(asked.names):
-        return asked
-    assert asked.sets is not None
-    return replace(
-        asked,
-        names=asked.names[first:last],
-        vectors=asked.vectors[first:last],
-        itself=asked.itself[first:last],
-        sets=asked.sets.take(np.arange(first, last)),
-    )
 
 
 def _rank(
