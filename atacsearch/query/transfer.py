@@ -131,36 +131,6 @@ def transfer(
     )
 
 
-def annotate(
-    session: Session,
-    items: Sequence[Items],
-    labels: Sequence[str],
-    *,
-    coverage: float | None = None,
-    progress: Progress = no_progress,
-    **options: Any,
-) -> Any:
-    """`transfer` as a table: `item, label, confidence, margin, nearest_distance, status`.
-
-    Args:
-        session, items, labels, progress: see `transfer`.
-        coverage: adds `label_set`, the labels that hold the truth at this rate.
-        **options: of `TransferOptions`.
-
-    Returns:
-        A `pyarrow.Table`, one row per item in input order; with several labels a column `label_name` follows
-        `item`, one row per item and label.
-    """
-    for name in ("where", "only", "without"):
-        options[name] = tuple(options.get(name, ()))
-    if coverage is not None and not 0 < coverage < 1:
-        raise InputError(f"--coverage {coverage:g}: expected a rate between 0 and 1, such as 0.9")
-    found = transfer(session, items, labels, TransferOptions(**options), progress)
-    if coverage is not None:
-        check_coverage(session, found, coverage)
-    return found.table(coverage)
-
-
 def check_coverage(session: Session, found: Transfer, coverage: float) -> None:
     """Say what label sets assume. Raises `InputError` where there is no calibration to take them from."""
     for calls in found.calls:

@@ -12,8 +12,18 @@ from memory_reference import MemorySnapshot, make_items, make_session, two_types
 from atacsearch.errors import InputError
 from atacsearch.genome.tokensets import TokenSets
 from atacsearch.query.clusters import cluster_calls
+from atacsearch.query.extras import check_coverage_rate
 from atacsearch.query.neighbourhood import FLOOR
-from atacsearch.query.transfer import annotate, transfer
+from atacsearch.query.transfer import TransferOptions, transfer
+
+
+def annotate(
+    session: Any, items: list[Any], labels: list[str], coverage: float | None = None, **options: Any
+) -> pa.Table:
+    """The table of a transfer alone."""
+    lists = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    check_coverage_rate(coverage)
+    return transfer(session, items, labels, TransferOptions(**lists)).table(coverage)
 
 
 @pytest.fixture
