@@ -8,9 +8,9 @@ HEAD = """# Retrieval: one BED file against all others
 
 Made by `scripts/bench/retrieval.py`, {date}, {cores} cores of {processor}, shared with other work. {files}
 BED files of hg19 (five collections: ChIP-seq of transcription factors (127) and histone marks (48), ATAC (20), DNase
-(7)). Each file asks an index of all as a user's file does, read and encoded anew; its own copy in the index is passed
-over when answers are scored. The vectors know no label: the model is the SVD warm start over the files themselves,
-with which every training begins. All files are candidates.
+(7)). Each file asks an index of all with its stored vector and regions and is left out of its own answers. The
+vectors know no label: the model is the SVD warm start over the files themselves, with which every training begins.
+All other files are candidates.
 
 - *recall@10*: how many of the first ten answers are right, of as many as could be; *MAP*: mean average precision.
 - *overlap* orders by the Jaccard index adjusted for chance, *fused* by 0.3 of the standardised cosine similarity and
@@ -74,11 +74,11 @@ def _times(record: dict[str, Any]) -> str:
     ]
     bedtools = record["bedtools_seconds_a_query"]
     if bedtools:
-        rows.append(["bedtools jaccard", f"{min(bedtools):.2f} s", f"least of {len(bedtools)} queries"])
+        rows.append(["bedtools jaccard", f"{min(bedtools):.2f} s", f"queries timed: {len(bedtools)}"])
     note = (
-        "\n\nOurs is an index that is open in Python, asked with a path: reading and encoding the file are in it, "
-        "opening the index is not; tokens of the indexed files stay in memory after the first query. bedtools reads "
-        "every file anew, one process a pair."
+        "\n\nOurs is an index that is open in Python, asked with stored vectors and regions: reading and encoding a "
+        "file are not in it; tokens of the indexed files stay in memory after the first query. bedtools reads every "
+        "file anew, one process a pair."
     )
     if record["bedtools_largest_difference"] is not None:
         note += (
