@@ -25,18 +25,20 @@ def page(record: dict[str, Any]) -> str:
     if record["steps"]:
         parts += ["## What each step adds", _about(record["steps"]), _steps(record["steps"])]
     if record["batch"]:
-        parts += ["## Batch correction", _trained(record["batch"]), _batches(record["batch"])]
+        parts += ["## Batch correction", _trained(record["batch"], False), _batches(record["batch"])]
     if record["clusters"]:
         parts += ["## Clusters of vectors that saw no label", _clusters(record["clusters"])]
     return "\n\n".join(parts) + "\n"
 
 
-def _trained(rows: Sequence[dict[str, Any]]) -> str:
+def _trained(rows: Sequence[dict[str, Any]], pretrained: bool = True) -> str:
     """How much the rows were trained, one sentence for each extent that occurs."""
     extents = {tuple(row["extent"].items()): row["extent"] for row in rows}
+    kind = "reference cells and as many query cells" if pretrained else "cells"
     return " ".join(
-        f"At most {e['cells']:,} cells (of reference and of query), drawn; pretraining {e['epochs']} epoch(s), "
-        f"fine-tuning and correction {e['tuning']}, {e['max_tokens']} tokens of a cell in a step."
+        f"At most {e['cells']:,} {kind}, drawn; "
+        + (f"pretraining {e['epochs']} epoch(s), fine-tuning " if pretrained else "epochs of correction ")
+        + f"{e['tuning']}, {e['max_tokens']} tokens of a cell in a step."
         for e in extents.values()
     )
 
