@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,12 +85,16 @@ def neighbourhood_of(session: Session, snapshot: Snapshot, reference: Reference)
         if not reference.narrowed:
             found = read_calibrations(session.index.path, snapshot.generation, reference.kind)
             stored = found.get(reference.label)
-            if stored is not None and stored.calibration is not None:
-                same = stored.calibration.classes == reference.classes
-                stored = stored if same else None
+            if stored is not None and not _fits(stored, reference):
+                stored = None
         session.fitted[key] = stored or fit(session, snapshot, reference)
     found_now: Neighbourhood = session.fitted[key]
     return found_now
+
+
+def _fits(stored: Neighbourhood, reference: Reference) -> bool:
+    classes = reference.classes if stored.calibration is None else stored.calibration.classes
+    return stored.vector == reference.vector and classes == reference.classes
 
 
 def fit(
@@ -104,7 +109,7 @@ def fit(
     labels = [reference.classes[codes[i]] for i in filled]
     ids = [ids[i] for i in filled]
     if len(ids) < 2:
-        return Neighbourhood(K, 0.1, None)
+        return Neighbourhood(K, 0.1, None, reference.vector)
     known = [
         name
         for name, c in snapshot.columns(reference.kind).items()
@@ -125,9 +130,10 @@ def fit(
     asked = np.arange(len(ids))
     if len(asked) > MOST_ASKED:
         asked = np.sort(np.random.default_rng(1).choice(asked, MOST_ASKED, replace=False))
-    return fit_neighbourhood(
+    found = fit_neighbourhood(
         vectors[filled], labels, rows["n_tokens"].to_numpy(), groups, column or "", asked=asked
     )
+    return replace(found, vector=reference.vector)
 
 
 def report(found: dict[str, Neighbourhood]) -> list[dict[str, Any]]:
@@ -162,7 +168,7 @@ def write_calibrations(index: Path, generation: int, kind: str, found: dict[str,
     arrays: dict[str, Any] = {"empty": np.zeros(1, np.int8)}
     facts: dict[str, Any] = {}
     for label, near in found.items():
-        facts[label] = {"k": near.k, "width": near.width}
+        facts[label] = {"k": near.k, "width": near.width, "vector": near.vector}
         if near.calibration is not None:
             facts[label]["calibration"] = near.calibration.facts()
             arrays |= {f"{label}/{name}": value for name, value in near.calibration.arrays().items()}
@@ -195,7 +201,7 @@ def read_calibrations(index: Path, generation: int, kind: str) -> dict[str, Neig
                 prefix = f"{label}/"
                 mine = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
                 calibration = Calibration.of(mine, own["calibration"])
-            found[label] = Neighbourhood(int(own["k"]), float(own["width"]), calibration)
+            found[label] = Neighbourhood(int(own["k"]), float(own["width"]), calibration, own["vector"])
     except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError):
         return {}
     return found

@@ -251,8 +251,8 @@ def reference_doublets(session: Session, snapshot: Snapshot, kind: str, label: s
         InputError: fewer than two values with enough items.
     """
     key: Any = ("doublets", snapshot.generation, kind, label)
-    if key in session.cutoffs:
-        found: Doublets = session.cutoffs[key]
+    if key in session.fitted:
+        found: Doublets = session.fitted[key]
         return found
     column = snapshot.table(kind, [label])[label].to_pylist()
     values = {i: str(v) for i, v in zip(snapshot.all_ids(kind), column, strict=True) if v is not None}
@@ -271,5 +271,5 @@ def reference_doublets(session: Session, snapshot: Snapshot, kind: str, label: s
         f"Doublets of two values of {label}: limit {found.limit:.3f}, which {FALSE_RATE:.0%} of the reference exceed; "
         f"AUROC {found.auroc:.3f} for simulated ones within the reference"
     )
-    session.cutoffs[key] = found
+    session.fitted[key] = found
     return found

@@ -164,10 +164,10 @@ def write_regions(table: Any, path: Path) -> None:
 def reference_idf(session: Session, snapshot: Snapshot, kind: str) -> npt.NDArray[np.float32]:
     """[V] float32 inverse document frequency over a seeded sample of a collection; kept for the generation."""
     key: Any = ("idf", snapshot.generation, kind)
-    if key not in session.cutoffs:
+    if key not in session.fitted:
         sets = snapshot.tokens(kind, sampled(snapshot.all_ids(kind), SAMPLE))
-        session.cutoffs[key] = inverse_document_frequency(sets, len(session.universe))
-    found: npt.NDArray[np.float32] = session.cutoffs[key]
+        session.fitted[key] = inverse_document_frequency(sets, len(session.universe))
+    found: npt.NDArray[np.float32] = session.fitted[key]
     return found
 
 

@@ -34,11 +34,13 @@ class Neighbourhood:
         k: neighbours that are looked at.
         width: of the kernel, in cosine distance.
         calibration: of the scores; None where too few items were there to fit one.
+        vector: name of the vectors in which it was fitted.
     """
 
     k: int
     width: float
     calibration: Calibration | None
+    vector: str = "general"
 
 
 def neighbour_scores(

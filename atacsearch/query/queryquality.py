@@ -68,10 +68,10 @@ def reference_limit(session: Session, snapshot: Snapshot, kind: str, same_kind: 
     if not same_kind:
         return float(FLOOR)
     key: Any = ("depth", snapshot.generation, kind)
-    if key not in session.cutoffs:
+    if key not in session.fitted:
         ids = sampled(snapshot.all_ids(kind), SAMPLE)
-        session.cutoffs[key] = depth_limit(snapshot.rows(kind, ids, ["n_tokens"])["n_tokens"].to_numpy())
-    return float(session.cutoffs[key])
+        session.fitted[key] = depth_limit(snapshot.rows(kind, ids, ["n_tokens"])["n_tokens"].to_numpy())
+    return float(session.fitted[key])
 
 
 def sampled(ids: list[str], n: int, seed: int = 0) -> list[str]:

@@ -114,13 +114,15 @@ def reference_of(
     names = np.array([str(values[i]) for i in rows])
     classes, codes = np.unique(names, return_inverse=True)
     ids = snapshot.all_ids(kind)
+    # In the vector of a class head unlike items of one class lie together, so neighbours are those of the general one.
+    vector = VECTOR if session.is_class_head(label) else session.vector_of(kind, label)
     return Reference(
         kind,
         label,
         tuple(classes.tolist()),
         dict(zip([ids[i] for i in rows], codes.tolist(), strict=True)),
         tuple(where),
-        session.vector_of(kind, label),
+        vector,
         len(rows) < int(has.sum()),
     )
 

@@ -63,7 +63,6 @@ class Session:
     device: str = "auto"
     model_source: str | None = None
     say: Say = silent
-    cutoffs: dict[Any, Any] = field(default_factory=dict)
     fitted: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property

@@ -9,7 +9,7 @@ and an item that is less like its best class than 95 % of the reference's own he
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -112,10 +112,6 @@ def transfer(
     ]
     own = _OwnItems(snapshot, kind, items, () if options.same_group else IDENTITY)
     heads = [_head_for(session, r, options, own) for r in references]
-    references = [
-        replace(r, vector=VECTOR) if head is None and session.is_class_head(r.vector) else r
-        for r, head in zip(references, heads, strict=True)
-    ]
     names = [VECTOR, *(r.vector for r, head in zip(references, heads, strict=True) if head is None)]
     parts = [session.encode_as(list(dict.fromkeys(names)), x.sets, progress) for x in items]
     vectors = {name: np.concatenate([part[name] for part in parts]) for name in dict.fromkeys(names)}
@@ -204,9 +200,8 @@ def _by_head(
         probabilities[filled] = head.calibration.probabilities(scores, allowed)
         novelty[filled] = head.calibration.novelty(scores, own.token_sets.lengths[filled])
     nearest = np.full(n, np.nan)
-    in_general = replace(reference, vector=VECTOR)
     found = voters_of(
-        snapshot, in_general, general[filled], 1, lambda q, i, d: own.among(int(filled[q]), i, d)
+        snapshot, reference, general[filled], 1, lambda q, i, d: own.among(int(filled[q]), i, d)
     )
     for row, (_, distance) in zip(filled, found, strict=True):
         nearest[row] = distance[0] if len(distance) else np.nan

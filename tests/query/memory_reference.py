@@ -88,7 +88,6 @@ def make_session(snapshot: MemorySnapshot, vectors_of: Callable[[TokenSets], np.
         say=said.append,
         said=said,
         fitted={},
-        cutoffs={},
         index=SimpleNamespace(path=Path("/nonexistent")),
     )
 

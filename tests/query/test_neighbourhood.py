@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from memory_reference import make_session, two_types
 
 from atacsearch.model.measures import (
     area_under_risk_coverage,
@@ -13,7 +14,7 @@ from atacsearch.model.measures import (
     calibration_error,
     log_loss,
 )
-from atacsearch.query.calibrate import read_calibrations, report, write_calibrations
+from atacsearch.query.calibrate import neighbourhood_of, read_calibrations, report, write_calibrations
 from atacsearch.query.groups import group_column
 from atacsearch.query.neighbourhood import (
     FLOOR,
@@ -23,6 +24,7 @@ from atacsearch.query.neighbourhood import (
     held_out_neighbours,
     neighbour_scores,
 )
+from atacsearch.query.reference import reference_of
 
 
 def test_scores_agree_with_a_slow_count() -> None:
@@ -122,3 +124,14 @@ def test_measures_of_known_cases() -> None:
     p, truth = np.array([[1.0, 0.0], [0.5, 0.5]]), np.array([0, 1])
     assert brier_score(p, truth) == pytest.approx(0.25)
     assert log_loss(p, truth) == pytest.approx(np.log(2) / 2)
+
+
+@pytest.mark.parametrize("vector", ["general", "cell_type"])
+def test_a_stored_neighbourhood_counts_for_its_own_vector(tmp_path: Path, vector: str) -> None:
+    snapshot = two_types()
+    session = make_session(snapshot, lambda sets: snapshot.points)
+    session.index.path = tmp_path
+    write_calibrations(tmp_path, 1, "cells", {"cell_type": Neighbourhood(30, 123.0, None, vector)})
+    found = neighbourhood_of(session, snapshot, reference_of(session, snapshot, "cells", "cell_type"))  # type: ignore[arg-type]
+    assert (found.width == 123.0) == (vector == "general")
+    assert found.vector == "general"
