@@ -260,7 +260,7 @@ def log2_odds_ratio(counts: Ints, sizes: tuple[int, int]) -> Floats:
 
     Example:
         >>> log2_odds_ratio(np.array([[9, 1]]), (10, 10)).round(3).tolist()
-        [5.325]
+        [5.326]
     """
     has = counts + PSEUDOCOUNT
     lacks = np.array(sizes) - counts + PSEUDOCOUNT
