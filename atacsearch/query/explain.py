@@ -220,10 +220,12 @@ def explain_item(
     """
     from ..errors import InputError
     from .calibrate import neighbourhood_of
+    from .groups import IDENTITY
     from .neighbourhood import K
+    from .ownitems import OwnItems
     from .reference import reference_of
     from .session import VECTOR
-    from .transfer import IDENTITY, TransferOptions, _OwnItems, transfer, voters_of
+    from .transfer import TransferOptions, transfer, voters_of
 
     options = options or TransferOptions()
     one = _only(items, item)
@@ -254,7 +256,7 @@ def explain_item(
         width, k = near.width, options.k or near.k
         if reference.vector != VECTOR:
             vectors = session.encode(one.sets, name=reference.vector)
-    own = _OwnItems(snapshot, found.reference, [one], () if options.same_group else IDENTITY)
+    own = OwnItems(snapshot, found.reference, [one], () if options.same_group else IDENTITY)
     ((ids, distance),) = voters_of(snapshot, reference, vectors, k, lambda q, i, d: own.among(0, i, d))
     weight = np.exp(-(distance - distance.min(initial=2.0)) / width)
     values = [reference.classes[reference.codes[i]] for i in ids]

@@ -74,7 +74,8 @@ def annotate_with(
         The table of `complete`.
     """
     from .clusters import check_clusters, cluster_calls
-    from .transfer import TransferOptions, check_coverage, transfer, values_of
+    from .ownitems import values_of
+    from .transfer import TransferOptions, check_coverage, transfer
 
     for name in ("where", "only", "without"):
         options[name] = tuple(options.get(name, ()))

@@ -9,7 +9,7 @@ and an item that is less like its best class than 95 % of the reference's own he
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -21,16 +21,15 @@ from .calibrate import neighbourhood_of
 from .calls import LabelCalls, Transfer
 from .groups import IDENTITY
 from .neighbourhood import NOBODY, neighbour_scores
+from .ownitems import OwnItems
 from .reference import Reference, reference_of
 from .session import KINDS, VECTOR, Progress, Session, no_progress
 
 if TYPE_CHECKING:
-    from ..genome.tokensets import TokenSets
     from ..model.classhead import ClassHead
     from ..readers.inputs import Items
     from ..store.snapshot import Snapshot
 
-_SAME = 1e-4  # cosine distance under which two items may be one and the same
 WAYS = ("auto", "head", "neighbours")
 
 
@@ -110,7 +109,7 @@ def transfer(
         )
         for label in labels
     ]
-    own = _OwnItems(snapshot, kind, items, () if options.same_group else IDENTITY)
+    own = OwnItems(snapshot, kind, items, () if options.same_group else IDENTITY)
     heads = [_head_for(session, r, options, own) for r in references]
     names = [VECTOR, *(r.vector for r, head in zip(references, heads, strict=True) if head is None)]
     parts = [session.encode_as(list(dict.fromkeys(names)), x.sets, progress) for x in items]
@@ -154,7 +153,7 @@ def _reference_kind(snapshot: Snapshot, kind: str, session: Session) -> str:
 
 
 def _head_for(
-    session: Session, reference: Reference, options: TransferOptions, own: _OwnItems
+    session: Session, reference: Reference, options: TransferOptions, own: OwnItems
 ) -> ClassHead | None:
     """The class head that is to name the items, or None where neighbours do."""
     if options.by == "neighbours" or not session.is_class_head(reference.label):
@@ -184,7 +183,7 @@ def _by_head(
     session: Session,
     snapshot: Snapshot,
     reference: Reference,
-    own: _OwnItems,
+    own: OwnItems,
     head: ClassHead,
     general: npt.NDArray[np.float32],
     options: TransferOptions,
@@ -226,7 +225,7 @@ def _by_neighbours(
     session: Session,
     snapshot: Snapshot,
     reference: Reference,
-    own: _OwnItems,
+    own: OwnItems,
     vectors: npt.NDArray[np.float32],
     options: TransferOptions,
 ) -> LabelCalls:
@@ -273,88 +272,6 @@ def _by_neighbours(
         + ("; that vector was trained on reference items, so confidence is too high" if trained else "")
     )
     return calls
-
-
-@dataclass
-class _OwnItems:
-    """The query items, and which reference items must not vote on each."""
-
-    snapshot: Snapshot
-    kind: str
-    items: Sequence[Items]
-    identity: Sequence[str] = ()
-    shared_column: str = ""
-    left_out: dict[int, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        from ..genome.tokensets import TokenSets as Sets
-
-        self.same_kind = self.items[0].kind == self.kind
-        self.ids = [i for x in self.items for i in x.ids]
-        self.names = [n for x in self.items for n in x.sets.names]
-        self.token_sets: TokenSets = Sets.concat([x.sets for x in self.items])
-        self.groups: list[tuple[list[str | None], dict[str, str]]] = []
-        columns = {name.casefold(): name for name in self.snapshot.columns(self.kind)}
-        for name in self.identity:
-            mine = values_of(self.items, name)
-            if name not in columns or mine is None:
-                continue
-            theirs = self.snapshot.table(self.kind, [columns[name]])[columns[name]].to_pylist()
-            asked = {v for v in mine if v is not None}
-            shared = {
-                i: str(v)
-                for i, v in zip(self.snapshot.all_ids(self.kind), theirs, strict=True)
-                if v is not None and str(v) in asked
-            }
-            if shared:
-                self.groups.append((mine, shared))
-                self.shared_column = self.shared_column or name
-
-    def shares_identity(self) -> bool:
-        """Whether the reference holds items of a study or donor of the query."""
-        return bool(self.groups)
-
-    def among(self, row: int, ids: Sequence[str], distance: npt.NDArray[np.float32]) -> set[str]:
-        """Which of the neighbours `ids` of item `row` are that item, or of its study or donor."""
-        same = {i for mine, theirs in self.groups for i in ids if theirs.get(i, "") == (mine[row] or "\0")}
-        if same:
-            self.left_out[row] = len(same)
-        if not self.same_kind:
-            return same
-        same |= {i for i in ids if i == self.ids[row]}
-        near = [i for i, d in zip(ids, distance, strict=True) if d < _SAME and i not in same]
-        if near and self.kind == "cells":
-            near = [i for i in near if i.rpartition("#")[2] == self.names[row]]
-        if near:
-            tokens = self.snapshot.tokens(self.kind, near)
-            mine_tokens = np.unique(self.token_sets[row])
-            same |= {
-                i for i, t in zip(near, tokens, strict=True) if np.array_equal(np.unique(t), mine_tokens)
-            }
-        return same
-
-    def say_who_did_not_vote(self, session: Session) -> None:
-        """Name the study or donor that query and reference share."""
-        if self.left_out:
-            session.say(
-                f"{len(self.left_out):,} items are of a {self.shared_column} that the reference holds, too: its items "
-                "did not vote on them (--same-group lets them)"
-            )
-
-
-def values_of(items: Sequence[Items], name: str) -> list[str | None] | None:
-    """[n] values of a label column of the query, None where no input has it."""
-    found: list[str | None] = []
-    any_there = False
-    for x in items:
-        labels = getattr(x, "labels", None)
-        own = {} if labels is None else {c.casefold(): c for c in labels.column_names}
-        if labels is not None and name in own:
-            any_there = True
-            found += [None if v is None else str(v) for v in labels[own[name]].to_pylist()]
-        else:
-            found += [None] * len(x.ids)
-    return found if any_there else None
 
 
 def voters_of(
