@@ -26,6 +26,7 @@ from .adversary import adversarial_loss, batch_weights, freeze_but_last, strengt
 from .batches import subsample
 from .losses import cosine_proxy_loss, replace_tokens
 from .mixing import mixing
+from .objectives import Anchor, apart, in_order
 from .optimise import Optimiser
 from .state import RunFolder, fingerprint
 from .vectors import embed_sets
@@ -51,6 +52,7 @@ class BatchSettings:
         head_lr: its learning rate in these.
         rtd: weight of replaced-token detection.
         label: weight of the label loss, where labels are given.
+        anchor: weight of the distance from the vectors that training began with, where no labels are given.
         temperature: of the label loss.
         balance: weigh cells so that the adversary sees every batch alike within each label, and none of the
             labels that one batch alone has.
@@ -71,6 +73,7 @@ class BatchSettings:
     head_lr: float = 1e-2
     rtd: float = 1.0
     label: float = 1.0
+    anchor: float = 1.0
     temperature: float = 0.2
     balance: bool = True
     replace: float = 0.45
@@ -209,6 +212,8 @@ class _Loop:
         self.proxies = nn.Parameter(start.to(device)) if len(start) else None
         if self.proxies is not None:
             self._place_proxies()
+        # Labels say what must be kept; without them it is what the vectors were as training began.
+        self.anchor = Anchor(model, device) if self.proxies is None and settings.anchor > 0 else None
         self.steps = max(settings.min_steps, len(self.train_rows) // settings.batch_size)
         self.optimiser = Optimiser(
             self.network,
@@ -265,6 +270,8 @@ class _Loop:
             total = s.rtd * losses["rtd_loss"] + losses["batch_loss"]
             if "label_loss" in losses:
                 total = total + s.label * losses["label_loss"]
+            if "anchor_distance" in losses:
+                total = total + s.anchor * losses["anchor_distance"]
             self.optimiser.step(total)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach())
@@ -286,7 +293,7 @@ class _Loop:
     def _losses(
         self, rows: Rows, strength: float, rng: np.random.Generator, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """The three losses of one step; vectors are of unchanged tokens, detection of replaced ones."""
+        """The losses of one step; vectors are of unchanged tokens, detection of replaced ones."""
         s, device, network = self.settings, self.device, self.network
         batch = subsample(self.cells, rows, rng, most=s.max_tokens, keep=(0.5, 1.0))
         replaced, target = replace_tokens(batch.tokens, self.model.config.n_regions, s.replace, generator)
@@ -303,6 +310,10 @@ class _Loop:
             adversarial_loss(vectors.detach(), self.head, codes, weights, 0.0).backward()
             self.head_adam.step()
         losses["batch_loss"] = adversarial_loss(vectors, self.head, codes, weights, strength)
+        if self.anchor is not None:
+            most = min(self.model.config.max_position_embeddings, 4 * s.max_tokens)
+            wanted = self.anchor(subsample(self.cells, rows, rng, most=most))
+            losses["anchor_distance"] = apart(in_order(vectors, batch), wanted).mean()
         named = self.classes[batch.rows] >= 0
         if self.proxies is not None and named.any():
             classes = torch.from_numpy(self.classes[batch.rows][named]).to(device)
@@ -323,6 +334,7 @@ class _Loop:
             "proxies": None if self.proxies is None else self.proxies.detach(),
             "optimiser": self.optimiser.state_dict(),
             "head_adam": self.head_adam.state_dict(),
+            "anchor": None if self.anchor is None else self.anchor.state_dict(),
             "best": self.best,
             "marks": (self.next_epoch, self.best_epoch, self.best_score, self.before),
         }
@@ -335,6 +347,8 @@ class _Loop:
                 self.proxies.copy_(state["proxies"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.head_adam.load_state_dict(state["head_adam"])
+        if self.anchor is not None:
+            self.anchor.load_state_dict(state["anchor"])
         self.best = state["best"]
         self.next_epoch, self.best_epoch, self.best_score, self.before = state["marks"]
 
