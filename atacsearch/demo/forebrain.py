@@ -101,7 +101,7 @@ def run_forebrain(runner: Runner, source: Path) -> Experiment:
         key=KEY,
         title="Mouse forebrain: one replicate names the other",
         lead="Cells of one replicate train a small Atacformer from scratch and fill an index. The cells of "
-        "the other replicate, another library, are named by their nearest neighbours in it.",
+        "the other replicate, another library, are named by it.",
         split=f"Reference: replicate 1, {n_reference:,} cells. Query: replicate 2, {is_query.sum():,} cells, "
         "their labels unseen.",
         facts=(

@@ -113,12 +113,12 @@ def _label_transfer(e: Experiment) -> str:
 def _unknown(scores: Scores) -> str:
     if scores.unknown is None:
         return ""
-    share = f"{scores.unknown:.1%} of the {scores.n:,} query cells have the status unknown"
+    share = f"{scores.unknown:.1%} of the {scores.n:,} query cells are not assigned (unknown, or of too few open regions)"
     if scores.unknown == 0 or scores.accuracy_assigned is None:
         return share + "."
     return (
         f"{share}; among the assigned ones accuracy is {number(scores.accuracy_assigned)}. "
-        "The scores above count every cell by its best call, unknown or not."
+        "The scores above count every cell by its best call, assigned or not."
     )
 
 
