@@ -102,7 +102,7 @@ def test_well_formed_and_escaped(page: Page) -> None:
 def test_shows_what_was_found(page: Page) -> None:
     for expected in ("accuracy", "macro-F1", "1.000", "Half and half.", "1 min 15 s", "Somebody", "MIT"):
         assert expected in page.text
-    assert "status unknown" in page.text
+    assert "not assigned" in page.text
     assert "2 lines skipped: <chr1>" in page.text
     assert "2025.11.03.685753" in page.text
 
