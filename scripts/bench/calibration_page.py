@@ -25,6 +25,7 @@ def page(record: dict[str, Any]) -> str:
         "than three the tool says that confidence is uncalibrated, and cross-donor lines show why.",
         "",
     ]
+    out += _in_short(lines, unknown)
     if lines:
         out += [
             "## Confidence",
@@ -47,6 +48,37 @@ def page(record: dict[str, Any]) -> str:
     if unknown:
         out += ["## A type that the reference lacks", "", _unknown(unknown)]
     return "\n".join(out) + "\n"
+
+
+def _in_short(lines: list[dict[str, Any]], unknown: list[dict[str, Any]]) -> list[str]:
+    """What the tables come to, counted."""
+    said = []
+    trusted = [line for line in lines if line["held_out"]["groups"] >= 3]
+    for some, words in (
+        (trusted, "three groups or more"),
+        ([x for x in lines if x not in trusted], "one group"),
+    ):
+        if some:
+            good = sum(line["methods"]["atacsearch"]["ece"] <= 0.05 for line in some)
+            covered = [line["coverage"]["measured"] for line in some]
+            said.append(
+                f"- Fitted on {words}: ECE at most .05 on {good} of {len(some)} lines; label sets asked to hold "
+                f"90 % of the truths hold {min(covered):.1%} to {max(covered):.1%}."
+            )
+    if lines:
+        least = [min(line["methods"], key=lambda m: line["methods"][m]["aurc"]) for line in lines]
+        said.append(f"- AURC is least with atacsearch on {least.count('atacsearch')} of {len(lines)} lines.")
+    for near, words in ((False, "without"), (True, "with")):
+        some_types = [r["auroc"] for r in unknown if r["near"] == near]
+        if some_types:
+            means = {name: np.mean([a[name] for a in some_types]) for name in some_types[0]}
+            shown = ", ".join(f"{name} {value:.2f}" for name, value in means.items())
+            median = np.median([a["atacsearch"] for a in some_types])
+            said.append(
+                f"- Types {words} a relative in the reference, left out ({len(some_types)}): mean AUROC {shown}; "
+                f"median of atacsearch {median:.2f}."
+            )
+    return ["In short:", "", *said, ""] if said else []
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
