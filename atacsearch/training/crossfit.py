@@ -23,7 +23,10 @@ from .neighbours import nearest, svd_vectors
 from .warmstart import svd_table
 
 FOLDS = 5
-MOST_CELLS = 15_000  # items that are cut into folds; of more, a part is drawn
+# Items that are cut into folds, and their open regions all together; of more, a part is drawn. A fit takes about ten
+# seconds a million regions, and there are five.
+MOST_CELLS, MOST_TOKENS = 15_000, 4_000_000
+FEWEST_CELLS = 1_000
 MISSING = -30.0  # score of a class that a fold's head does not know
 
 Rows = npt.NDArray[np.int64]
@@ -75,8 +78,9 @@ def cross_fit(
     """
     rng = np.random.default_rng(seed)
     rows = np.arange(len(names))
-    if len(rows) > MOST_CELLS:
-        rows = np.sort(rng.choice(rows, MOST_CELLS, replace=False))
+    most = drawn_for_folds(sets)
+    if len(rows) > most:
+        rows = np.sort(rng.choice(rows, most, replace=False))
     fold, how = folds_of(names[rows], None if groups is None else groups[rows], rng)
     classes = np.unique(names)
     scores = np.full((len(rows), len(classes)), MISSING, np.float32)
@@ -104,6 +108,12 @@ def cross_fit(
         simple[held] = nearest(old, names[train], new)
         done(i, int(fold.max()) + 1)
     return CrossFit(rows[known], scores[known], simple[known], how)
+
+
+def drawn_for_folds(sets: TokenSets) -> int:
+    """Number of items that folds are made of, so that all of them take some minutes."""
+    fit = int(MOST_TOKENS / max(len(sets.tokens) / max(len(sets), 1), 1.0))
+    return min(MOST_CELLS, max(FEWEST_CELLS, fit), len(sets))
 
 
 def _summed(sets: TokenSets, table: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

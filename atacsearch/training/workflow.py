@@ -24,7 +24,7 @@ from .celltype import CelltypeSettings, train_celltype
 from .classtraining import train_class_head
 from .comparison import compare_held_out, labelled_rows
 from .corpus import Corpus
-from .crossfit import FOLDS
+from .crossfit import FOLDS, drawn_for_folds
 from .distributed import Team, join_team
 from .holdout import hold_out
 from .plan import describe, duration, expect, size, time_head, time_steps, time_warm_start
@@ -264,7 +264,8 @@ def celltype_files(
             say(line)
         if settings.loss == "head":
             seconds = time_head(work.sets, labels, work.model.config.n_regions)
-            say(f"class head: expected {duration((1 + FOLDS) * seconds)}")
+            share = drawn_for_folds(work.sets) / max(len(work.sets), 1)
+            say(f"class head: expected {duration((1 + FOLDS * share) * seconds)}")
         return {}
     if pretraining is not None:
         learn_unlabelled(Path(out) / "pretraining", progress)

@@ -18,6 +18,7 @@ from atacsearch.model.classhead import ClassHead
 from atacsearch.model.config import sized_config
 from atacsearch.training.classfit import drawn, fit_class_head
 from atacsearch.training.classtraining import train_class_head
+from atacsearch.training.crossfit import FEWEST_CELLS, MOST_CELLS, MOST_TOKENS, drawn_for_folds
 from atacsearch.training.vectors import embed_sets
 from atacsearch.training.warmstart import warm_start
 
@@ -127,3 +128,14 @@ def test_long_cells_are_embedded_in_training_as_the_encoder_embeds_them() -> Non
         model.pool_weights = weights
         expected = Encoder(model, device="cpu").encode(sets)
         assert np.allclose(embed_sets(model, sets), expected, atol=1e-5)
+
+
+def test_folds_are_made_of_as_many_cells_as_take_some_minutes() -> None:
+    def items(n: int, tokens: int) -> TokenSets:
+        offsets = np.arange(n + 1, dtype=np.int64) * tokens
+        return TokenSets(offsets, np.zeros(n * tokens, np.uint32), tuple(map(str, range(n))))
+
+    assert drawn_for_folds(items(300, 20)) == 300
+    assert drawn_for_folds(items(20_000, 2)) == MOST_CELLS
+    assert drawn_for_folds(items(3_000, 2_000)) == MOST_TOKENS // 2_000
+    assert drawn_for_folds(items(1_500, 6_000)) == FEWEST_CELLS
