@@ -113,7 +113,8 @@ def _label_transfer(e: Experiment) -> str:
 def _unknown(scores: Scores) -> str:
     if scores.unknown is None:
         return ""
-    share = f"{scores.unknown:.1%} of the {scores.n:,} query cells are not assigned (unknown, or of too few open regions)"
+    share = f"{scores.unknown:.1%} of the {scores.n:,} query cells are not assigned"
+    share += " (unknown, or of too few open regions)"
     if scores.unknown == 0 or scores.accuracy_assigned is None:
         return share + "."
     return (

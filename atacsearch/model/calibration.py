@@ -85,6 +85,7 @@ class Calibration:
         expected, slope, middle, spread: best score of an item of each class and of `depth` regions is about
             `expected + slope * (log(depth) - middle)`, give or take `spread`; [K], numbers and [K].
         held_out: what it was fitted on.
+        sureness: slope and shift on the logit of the best probability (Platt 1999), (1, 0) where it stays as it is.
     """
 
     classes: tuple[str, ...]
@@ -95,6 +96,7 @@ class Calibration:
     middle: float
     spread: Floats
     held_out: HeldOut
+    sureness: tuple[float, float] = (1.0, 0.0)
 
     def probabilities(self, scores: Floats, allowed: npt.NDArray[np.bool_] | None = None) -> Floats:
         """Probabilities of classes.
@@ -106,7 +108,7 @@ class Calibration:
         Returns:
             [n, K] float64, rows adding up to 1.
         """
-        return softmax(self._logits(scores), allowed)
+        return as_sure(softmax(self._logits(scores), allowed), *self.sureness)
 
     def novelty(self, scores: Floats, depth: npt.NDArray[Any]) -> Floats:
         """[n] how many spreads the best score of each item lies below that of its class at its depth.
@@ -167,6 +169,7 @@ class Calibration:
             "middle": self.middle,
             "groups": list(self.held_out.groups),
             "column": self.held_out.column,
+            "sureness": list(self.sureness),
         }
 
     @classmethod
@@ -191,6 +194,7 @@ class Calibration:
             float(facts["middle"]),
             arrays["spread"],
             held,
+            (float(facts["sureness"][0]), float(facts["sureness"][1])),
         )
 
 
@@ -261,6 +265,58 @@ def fit_calibration(
 
 def _with_novelty(calibration: Calibration, novelty: Floats) -> Calibration:
     return replace(calibration, held_out=replace(calibration.held_out, novelty=novelty))
+
+
+def with_sureness(calibration: Calibration, scores: Floats) -> Calibration:
+    """Fit the best probability once more by itself, on the same held-out items.
+
+    One power for all classes cannot make both the best probability and all others right where there are many classes
+    and few neighbours: of 202 BED files and 43 cell types the surest fifth was right always and sure by .78.
+
+    Args:
+        calibration: as fitted.
+        scores: [m, K] of its held-out items.
+    """
+    from scipy.optimize import minimize
+
+    held = calibration.held_out
+    p = softmax(calibration._logits(scores))
+    x, right = _logit(p.max(1)), held.right.astype(np.float64)
+
+    def loss(at: Floats) -> float:
+        z = np.exp(at[0]) * x + at[1]
+        # The priors draw to what is there: as strong as four items.
+        return float(np.logaddexp(0, z).sum() - (right * z).sum() + 2 * (at[0] ** 2 + at[1] ** 2))
+
+    slope, shift = minimize(loss, np.zeros(2), method="L-BFGS-B").x
+    sureness = (float(np.exp(slope)), float(shift))
+    p = as_sure(p, *sureness)
+    rows = np.arange(len(p))
+    held = replace(held, true_probability=p[rows, held.truth], confidence=p[rows, held.called])
+    return replace(calibration, held_out=held, sureness=sureness)
+
+
+def as_sure(p: Floats, slope: float, shift: float) -> Floats:
+    """[n, K] probabilities whose best one has the logit `slope * logit + shift`, the others in their old proportions.
+
+    The best stays the best: it never falls below what ties with the second.
+    """
+    if (slope, shift) == (1.0, 0.0) or p.shape[1] < 2:
+        return p
+    rows, best = np.arange(len(p)), p.argmax(1)
+    top = p[rows, best]
+    others = np.maximum(1 - top, 1e-12)
+    second = np.partition(p, -2, axis=1)[:, -2]
+    wanted = 1 / (1 + np.exp(-(slope * _logit(top) + shift)))
+    wanted = np.maximum(wanted, second / (others + second))
+    out = p * ((1 - wanted) / others)[:, None]
+    out[rows, best] = wanted
+    return np.asarray(out)
+
+
+def _logit(p: Floats) -> Floats:
+    p = np.clip(p, 1e-9, 1 - 1e-9)
+    return np.asarray(np.log(p) - np.log1p(-p))
 
 
 def _usual(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..model.calibration import Calibration, fit_calibration, softmax
+from ..model.calibration import Calibration, fit_calibration, softmax, with_sureness
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -116,6 +116,7 @@ def fit_neighbourhood(
             ["all"] * len(rows) if groups is None else [str(groups[i]) for i in rows],
             column,
         )
+        found = None if found is None else with_sureness(found, scores)
         p = softmax(scores) if found is None else found.probabilities(scores)
         loss = -float(np.log(np.maximum(p[np.arange(len(rows)), codes[rows]], 1e-12)).mean())
         if best is None or loss < best[0] - 1e-9:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from atacsearch.model.calibration import Calibration, fit_calibration, softmax, upper_quantile
+from atacsearch.model.calibration import (
+    Calibration,
+    as_sure,
+    fit_calibration,
+    softmax,
+    upper_quantile,
+    with_sureness,
+)
+from atacsearch.model.measures import calibration_error
 
 K = 4
 
@@ -90,3 +100,29 @@ def test_a_quantile_counts_weights() -> None:
     assert upper_quantile(values, np.ones(4), 0.25) == 3.0
     assert upper_quantile(values, np.array([1, 1, 1, 97.0]), 0.25) == 4.0
     assert upper_quantile(values, np.ones(4), 0.0) == 4.0
+
+
+def test_the_best_probability_is_fitted_by_itself_and_stays_the_best() -> None:
+    scores, truth, depth = drawn(3000, 7)
+    shy = fit_calibration(list("abcd"), scores, truth, depth, ["g"] * 3000)
+    assert shy is not None
+    shy = replace(shy, power=shy.power / 3, bias=shy.bias / 3)
+    found = with_sureness(shy, scores)
+    assert found.sureness[0] > 1.5
+    new, truths, _ = drawn(20_000, 8)
+    before, after = (c.probabilities(new) for c in (shy, found))
+    right = after.argmax(1) == truths
+    assert np.array_equal(before.argmax(1), after.argmax(1))
+    assert np.allclose(after.sum(1), 1)
+    assert calibration_error(after.max(1), right) < 0.05 < calibration_error(before.max(1), right)
+    again = Calibration.of(found.arrays(), found.facts())
+    assert np.allclose(again.probabilities(new), after)
+
+
+def test_a_best_probability_never_falls_below_the_second() -> None:
+    p = np.array([[0.5, 0.45, 0.05], [0.98, 0.01, 0.01]])
+    out = as_sure(p, 1.0, -5.0)
+    assert np.allclose(out.sum(1), 1)
+    assert out[0, 0] == pytest.approx(out[0, 1])
+    assert (out.argmax(1) == 0).all()
+    assert as_sure(p, 1.0, 0.0) is p

@@ -85,7 +85,9 @@ def test_it_agrees_with_a_slow_obvious_count(reference: MemorySnapshot) -> None:
             weight = sum(np.exp(-(d - first) / near.width) for d, label in pairs if label == name)
             score = np.log(FLOOR + weight) - first / near.width
             odds.append(np.exp(near.calibration.power * score + near.calibration.bias[code]))
-        p = max(odds) / sum(odds)
+        slope, shift = near.calibration.sureness
+        logit = slope * np.log(max(odds) / min(odds)) + shift
+        p = max(1 / (1 + np.exp(-logit)), 0.5)
         assert row["label"] == ["B", "NK"][int(np.argmax(odds))]
         assert row["confidence"] == pytest.approx(p, abs=1e-4)
         assert row["margin"] == pytest.approx(2 * p - 1, abs=2e-4)
