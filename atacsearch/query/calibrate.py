@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import InputError
 from ..model.calibration import Calibration
 from .groups import group_column
 from .neighbourhood import K, Neighbourhood, fit_neighbourhood
@@ -48,15 +49,21 @@ def calibrate(
         What was fitted, by label.
 
     Raises:
-        InputError: a label or group column that does not exist.
+        InputError: the collection is empty; a label or group column that does not exist.
     """
     snapshot = session.snapshot()
+    if not snapshot.count(kind):
+        raise InputError(f"the index holds no {kind}, so there is no confidence to fit")
     stored = {} if labels is None else read_calibrations(session.index.path, snapshot.generation, kind)
     fitted = {}
     for label in labels if labels is not None else worth_fitting(snapshot, kind):
         reference = reference_of(session, snapshot, kind, label)
         if 2 <= len(reference.classes) <= MOST_CLASSES:
             fitted[label] = fit(session, snapshot, reference, group)
+        else:
+            session.say(
+                f"{label}: {len(reference.classes)} values; confidence is fitted for 2 to {MOST_CLASSES}"
+            )
     if fitted:
         write_calibrations(session.index.path, snapshot.generation, kind, stored | fitted)
         for key in [k for k in session.fitted if k[0] == snapshot.generation]:
@@ -101,8 +108,6 @@ def fit(
     session: Session, snapshot: Snapshot, reference: Reference, group: str | None = None
 ) -> Neighbourhood:
     """Fit the neighbourhood of a label on a sample of its voters."""
-    from ..errors import InputError
-
     ids, codes = sampled(reference, MOST_VOTERS)
     vectors = snapshot.vectors(reference.kind, ids, reference.vector)
     filled = np.flatnonzero(np.any(vectors != 0, axis=1))

@@ -20,6 +20,21 @@ ROOT = Path(__file__).parents[2]
 COLUMNS = ["item", "label", "confidence", "margin", "nearest_distance", "status"]
 
 
+def test_calibrate_fits_confidence_anew(run: Run, world: World, built: Path) -> None:
+    answer = run("index", "calibrate", built, "--label", "cell_type", "--group", "donor", "--format", "tsv")
+    assert answer.code == 0, answer.err
+    (row,) = answer.rows()
+    assert (row["label"], row["group"], row["groups"]) == ("cell_type", "donor", "3")
+    assert 0 <= float(row["calibration_error"]) <= 1
+    for words, said in (
+        (("--label", "nothing"), "no such column"),
+        (("--label", "cell_type", "--group", "site"), "no such text column"),
+    ):
+        refused = run("index", "calibrate", built, *words)
+        assert refused.code == 2
+        assert said in refused.err
+
+
 def test_annotate_names_the_clusters_of_the_input_too(run: Run, world: World, built: Path) -> None:
     words = ("annotate", world.query, "--index", built, "--label", "cell_type", "--format", "tsv")
     answer = run(*words, "--clusters", "donor")
