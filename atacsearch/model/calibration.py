@@ -162,15 +162,15 @@ class Calibration:
 
     def facts(self) -> dict[str, Any]:
         """What is to be stored as JSON."""
-        return {
+        own: dict[str, Any] = {
             "classes": list(self.classes),
             "power": self.power,
             "slope": self.slope,
             "middle": self.middle,
             "groups": list(self.held_out.groups),
             "column": self.held_out.column,
-            "sureness": list(self.sureness),
         }
+        return own if self.sureness == (1.0, 0.0) else own | {"sureness": list(self.sureness)}
 
     @classmethod
     def of(cls, arrays: dict[str, npt.NDArray[Any]], facts: dict[str, Any]) -> Calibration:
@@ -185,6 +185,7 @@ class Calibration:
             tuple(facts["groups"]),
             facts["column"],
         )
+        sureness = facts.get("sureness", (1.0, 0.0))
         return cls(
             tuple(facts["classes"]),
             float(facts["power"]),
@@ -194,7 +195,7 @@ class Calibration:
             float(facts["middle"]),
             arrays["spread"],
             held,
-            (float(facts["sureness"][0]), float(facts["sureness"][1])),
+            (float(sureness[0]), float(sureness[1])),
         )
 
 
