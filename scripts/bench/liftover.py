@@ -13,7 +13,6 @@ import argparse
 import csv
 import gzip
 import json
-import os
 import time
 from collections import Counter
 from datetime import date
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from quality_bench.datasets import shared_data
 
 PEER_REGIONS = 20_000  # regions that the peer maps, of one file after another
 REPEATS = 5
@@ -30,7 +30,7 @@ WAYS = {"hg19": "hg19ToHg38", "hg38": "hg38ToHg19"}
 def main() -> None:
     """Measure, write the JSON and the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default=os.environ.get("ATACSEARCH_DATA", "../shared/data"))
+    parser.add_argument("--data", default=shared_data())
     parser.add_argument("--json", default="docs/benchmarks/liftover.json")
     parser.add_argument("--page", default="docs/liftover.md")
     given = parser.parse_args()

@@ -4,13 +4,12 @@ Real: the shared hg19 BED files (a universe of all their regions) and the bone-m
 Synthetic: lists of a growing number of BED files, each region open as often as among the real files and files
 independent of each other, which is the hardest case for the code; through `Postings`, without tables of answers.
 
-    python scripts/bench/overlap.py --data ../shared/data --folder /tmp/bench --json docs/benchmarks/overlap.json
+    python scripts/bench/overlap.py --folder WORK --json docs/benchmarks/overlap.json
 """
 
 from __future__ import annotations
 
 import csv
-import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from measuring import Row, command, finish, options, timed
+from quality_bench.datasets import shared_data
 
 from atacsearch.genome.intervals import Intervals
 from atacsearch.genome.tokensets import TokenSets
@@ -311,7 +311,7 @@ def main() -> None:
     parser.add_argument(
         "--data",
         type=Path,
-        default=os.environ.get("ATACSEARCH_DATA", "../shared/data"),
+        default=shared_data(),
         help="folder of the shared data",
     )
     parser.add_argument(

@@ -3,20 +3,20 @@
 Counts bits, writes nothing. All lists of a code have the same head: gap to the token before and number of items,
 both Elias gamma.
 
-    python scripts/bench/overlap_codes.py --folder /tmp/bench --json docs/benchmarks/overlap_codes.json
+    python scripts/bench/overlap_codes.py --folder WORK --json docs/benchmarks/overlap_codes.json
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from measuring import machine
 from overlap import bulk
+from quality_bench.datasets import shared_data
 
 MOST = 24  # Rice parameters tried
 
@@ -68,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=os.environ.get("ATACSEARCH_DATA", "../shared/data"))
+    parser.add_argument("--data", type=Path, default=shared_data())
     parser.add_argument("--folder", type=Path, required=True, help="where overlap.py keeps its universe")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
