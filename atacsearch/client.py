@@ -8,21 +8,15 @@ index.annotate("new.h5ad", label="cell_type")                     # pandas.DataF
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .asking import Asking, Inputs, Words, inputs_of, words_of
 from .query.session import Progress, Say, Session, no_progress, silent
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from .query.ingest import Added
     from .query.regions import RegionsAdded
-    from .readers.inputs import ReadOptions
-
-Inputs = str | Path | Sequence[str | Path]
-Words = str | Sequence[str]
 
 
 def open_index(
@@ -106,7 +100,7 @@ def create_index(
     return Client(Session(index, device, None, say))
 
 
-class Client:
+class Client(Asking):
     """An open index: search, annotate, add, look."""
 
     def __init__(self, session: Session) -> None:
@@ -114,196 +108,6 @@ class Client:
 
     def __repr__(self) -> str:
         return f"Client({str(self.session.index.path)!r})"
-
-    def search(self, kind: str, query: Inputs | None = None, **options: Any) -> pd.DataFrame:
-        """The nearest cells, BED files or regions; see `search_table` for the arguments."""
-        return self.search_table(kind, query, **options).to_pandas()
-
-    def search_table(
-        self,
-        kind: str,
-        query: Inputs | None = None,
-        *,
-        text: str | None = None,
-        centroid: bool = False,
-        k: int = 10,
-        offset: int = 0,
-        group_by: str | None = None,
-        diverse: bool | float = False,
-        where: Words = (),
-        items: Words = (),
-        contexts: Words = (),
-        columns: Sequence[str] | None = None,
-        vector: str = "general",
-        rank: str = "cosine",
-        candidates: int | None = None,
-        background: str = "universe",
-        statistics: bool = False,
-        options: ReadOptions | None = None,
-        progress: Progress = no_progress,
-    ) -> Any:
-        """The nearest cells, BED files or regions, as a `pyarrow.Table`.
-
-        Args:
-            kind: `cells`, `beds` or `regions`.
-            query: one or several of: a file, an indexed id, a region string (1-based inclusive), a gene symbol
-                (all its promoters); None with a text alone.
-            text: words that the labels of answers must have; alone, it ranks by them (BM25).
-            centroid: ask with the mean vector of all queries instead of with each.
-            k: answers for each query.
-            offset: answers left out before them, for the next page.
-            group_by: label column of which each value gives its best answer only.
-            diverse: choose answers that differ from one another; a number is the lambda of maximal marginal
-                relevance, True for 0.5.
-            where: conditions on the answers, such as `assay=ATAC-seq`.
-            items: of a file with several items, those that ask.
-            contexts: for a region or gene in `regions`, the contexts in which it asks.
-            columns: label columns to show; None for all.
-            vector: name of the vectors that are compared: `general`, or a label of a model of `train bulk`.
-            rank: order by `cosine` distance, `overlap` (chance-adjusted Jaccard index), or both (`fused`).
-            candidates: items that the vector search fetches for each query to be ranked anew; by default 500.
-            background: of the tests: `universe`, or `indexed`, regions open in any item of the collection.
-            statistics: exact overlap statistics also with `rank="cosine"`; see `query/statistics.py`.
-            options: how a file is read.
-            progress: called with the number of items encoded.
-
-        Returns:
-            `query, rank, id, distance` and label columns; with the resolved BED interval for a region or
-            gene.
-
-        Raises:
-            InputError: an unknown query, column or context, or an empty collection.
-        """
-        from .query.diversity import LAMBDA
-        from .query.page import Page
-        from .query.rerank import CANDIDATES, Ranking
-        from .query.search import search
-
-        return search(
-            self.session,
-            kind,
-            query,
-            text=text,
-            centroid=centroid,
-            page=Page(
-                k,
-                offset,
-                group_by,
-                (LAMBDA if diverse is True else diverse) if diverse is not False else None,
-            ),
-            where=_words(where),
-            items=_words(items),
-            contexts=_words(contexts),
-            columns=columns,
-            vector=vector,
-            ranking=Ranking(rank, CANDIDATES if candidates is None else candidates, background, statistics),
-            options=options,
-            progress=progress,
-        )
-
-    def for_reading(self, kind: str, table: Any, keep: Words = ()) -> Any:
-        """A table of `search_table` with the columns that are read on a terminal; see `query.shown`."""
-        from .query.session import KINDS
-        from .query.shown import for_reading
-
-        snapshot = self.session.snapshot()
-        known, items = snapshot.columns(KINDS[kind]), snapshot.count(KINDS[kind])
-        return for_reading(table, known, items, _words(keep))
-
-    def annotate(self, inputs: Inputs, label: Words, **options: Any) -> pd.DataFrame:
-        """Names for cells or BED files by label transfer; see `annotate_table` for the arguments."""
-        return self.annotate_table(inputs, label, **options).to_pandas()
-
-    def annotate_table(
-        self,
-        inputs: Inputs,
-        label: Words,
-        *,
-        coverage: float | None = None,
-        doublets: bool = False,
-        ontology: bool | float = False,
-        markers: str | Path | None = None,
-        clusters: str | None = None,
-        output: str | Path | None = None,
-        options: ReadOptions | None = None,
-        progress: Progress = no_progress,
-        **how: Any,
-    ) -> Any:
-        """Names for cells or BED files by label transfer, as a `pyarrow.Table`.
-
-        Args:
-            inputs: one input or several: h5ad, fragments, BED or narrowPeak files, manifests.
-            label: one label column or several.
-            coverage: adds `label_set`, the labels that hold the truth at this rate, such as 0.9.
-            doublets: look for droplets of two cells, of two values of the first label: `status` is `doublet`.
-            ontology: adds the most specific term of the Cell Ontology that is as probable as this number (True: 0.8).
-            markers: table of marker genes (columns `cell_type` and `gene`); adds whether they agree.
-            clusters: column of the input with clusters: adds the majority call of each beside the single calls.
-            output: an h5ad to be written: a copy of the one input h5ad with the calls in it.
-            options: how files are read.
-            progress: called with the number of items encoded.
-            **how: `k, where, only, without, reference, by, same_group, false_unknown, min_confidence`; see
-                `query.transfer.TransferOptions`.
-
-        Returns:
-            `item, label, confidence, margin, nearest_distance, status`, one row per input item in input
-            order; with several labels `label_name` after `item`.
-
-        Raises:
-            InputError: an unreadable input, or a label column that does not exist (those that do are listed).
-            DigestError: another model than the index's.
-        """
-        from .query.annotated import check_target
-        from .query.extras import SURE_TERM, Extras, annotate_with
-
-        sure = None if ontology is False else SURE_TERM if ontology is True else float(ontology)
-        extras = Extras(doublets, sure, markers, clusters)
-        copy = None if output is None else (check_target(_inputs(inputs), output), Path(output))
-        return annotate_with(
-            self.session,
-            self._read(inputs, options),
-            _words(label),
-            extras,
-            copy=copy,
-            coverage=coverage,
-            progress=progress,
-            **_lists(how),
-        )
-
-    def explain(
-        self, inputs: Inputs, label: str, item: str, **options: Any
-    ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Why an item gets its label: its voters, and the regions that they share with it; see `explain_tables`."""
-        _, voters, regions = self.explain_tables(inputs, label, item, **options)
-        return voters.to_pandas(), regions.to_pandas()
-
-    def explain_tables(
-        self, inputs: Inputs, label: str, item: str, *, options: ReadOptions | None = None, **how: Any
-    ) -> tuple[Any, Any, Any]:
-        """Why an item gets its label, as three `pyarrow.Table`s.
-
-        Args:
-            inputs: as for `annotate_table`.
-            label: one label column.
-            item: the item, by its name in the input or by its id.
-            options: how files are read.
-            **how: as for `annotate_table`.
-
-        Returns:
-            Its call; its voters (`rank, id, label, source, distance, weight, shared, jaccard, regions` and columns of
-            origin); the regions that they share with it (BED interval, nearest gene, IDF, voters, score).
-
-        Raises:
-            InputError: no such item, or one without regions.
-        """
-        from .query.explain import explain_item
-        from .query.transfer import TransferOptions
-
-        lists: dict[str, Any] = {
-            name: tuple(v) if isinstance(v, list) else v for name, v in _lists(how).items()
-        }
-        items = self._read(inputs, options)
-        return explain_item(self.session, items, label, item, TransferOptions(**lists))
 
     def calibrate(
         self, kind: str = "cells", label: Words | None = None, group: str | None = None
@@ -321,110 +125,7 @@ class Client:
         from .query.calibrate import calibrate
         from .query.session import KINDS
 
-        return calibrate(self.session, KINDS[kind], None if label is None else _words(label), group)
-
-    def overlap(self, query: str | Path, **options: Any) -> pd.DataFrame:
-        """Which files, cell types and contexts have a region; see `overlap_table` for the arguments."""
-        return self.overlap_table(query, **options).to_pandas()
-
-    def overlap_table(
-        self,
-        query: str | Path,
-        *,
-        collections: Words = (),
-        by: str | None = None,
-        where: Words = (),
-        together: bool = False,
-        every: bool = False,
-        k: int | None = None,
-        columns: Words = (),
-        options: ReadOptions | None = None,
-    ) -> Any:
-        """Which files, cell types and contexts have the universe regions of a query, as a `pyarrow.Table`.
-
-        Args:
-            query: a region string (1-based inclusive), a gene symbol, or a BED file (each region asks).
-            collections: of `cells`, `beds` and `regions` (contexts); all that hold something where it is empty.
-            by: label column by which cells and BED files are counted, or `id` for one row an item.
-            where: conditions on the items that are counted.
-            together: ask with all regions of the query at once.
-            every: give groups in which nothing is open, too.
-            k: at most so many rows for each query and collection.
-            columns: label columns to add to rows of single items.
-            options: genome of the query, chain file.
-
-        Returns:
-            `query`, its BED interval, `query_regions, collection, by, value, n_open, n_all, fraction, n_regions`;
-            see `query.overlap`.
-
-        Raises:
-            InputError: an unknown query or column, no overlap with the universe, an empty index, a damaged file.
-
-        Example:
-            >>> index.overlap("chr11:118,340,001-118,345,000", by="cell_type")     # doctest: +SKIP
-        """
-        from .query.overlap import overlap
-
-        return overlap(
-            self.session,
-            query,
-            collections=_words(collections),
-            by=by,
-            where=_words(where),
-            together=together,
-            every=every,
-            k=k,
-            columns=_words(columns),
-            options=options,
-        )
-
-    def compare(self, a: str | Path, b: str | Path, **options: Any) -> pd.DataFrame:
-        """The regions that set two cell types, files or contexts apart; see `compare_table` for the arguments."""
-        return self.compare_table(a, b, **options).to_pandas()
-
-    def compare_table(
-        self,
-        a: str | Path,
-        b: str | Path,
-        *,
-        collection: str | None = None,
-        min_difference: float = 0.1,
-        q: float = 0.05,
-        k: int | None = None,
-        options: ReadOptions | None = None,
-    ) -> Any:
-        """The universe regions that set A and B apart, in both directions, as a `pyarrow.Table`.
-
-        Args:
-            a, b: each a BED file, an indexed id, a condition as `cell_type=B`, a context, or (one of them) `rest`.
-            collection: `cells` or `beds`, whose items conditions mean.
-            min_difference: least difference of the fractions of items that have a region.
-            q: largest q value; not used for two single sets.
-            k: at most so many regions in each direction.
-            options: genome of a file, chain file.
-
-        Returns:
-            `chrom, start, end, name, score, strand, n_a, n_b, fraction_a, fraction_b, difference, log2_odds_ratio,
-            p_value, q_value`, largest difference first; see `query.compare`.
-
-        Raises:
-            InputError: a side that is nothing, has no items, or shares items with the other.
-
-        Example:
-            >>> index.compare("cell_type=B", "rest", k=20)                         # doctest: +SKIP
-        """
-        from .query.compare import compare
-
-        return compare(
-            self.session,
-            a,
-            b,
-            collection=collection,
-            min_difference=min_difference,
-            q=q,
-            k=k,
-            options=options,
-        )
+        return calibrate(self.session, KINDS[kind], None if label is None else words_of(label), group)
 
     def add_cells(self, inputs: Inputs, **options: Any) -> Added:
         """Index the cells of h5ad or fragment files; see `query.ingest.add_items` for the arguments."""
@@ -438,7 +139,7 @@ class Client:
         from .query.calibrate import calibrate
         from .query.ingest import add_items
 
-        added = add_items(self.session, kind, _inputs(inputs), **options)
+        added = add_items(self.session, kind, inputs_of(inputs), **options)
         if added.added:
             calibrate(self.session, kind)
         return added
@@ -463,7 +164,7 @@ class Client:
 
         if genes is not None:
             self.set_genes(genes)
-        return add_regions(self.session, context_label, contexts=_words(contexts), progress=progress)
+        return add_regions(self.session, context_label, contexts=words_of(contexts), progress=progress)
 
     def set_genes(self, genes: str | Path) -> None:
         """Keep a gene table (BED6 of TSS, or GTF) with the index, for gene symbols as queries."""
@@ -492,22 +193,3 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _read(self, inputs: Inputs, options: ReadOptions | None) -> Any:
-        from .query.inputs import read_for
-        from .readers.inputs import ReadOptions
-
-        return read_for(self.session, _inputs(inputs), options or ReadOptions())
-
-
-def _inputs(inputs: Inputs) -> list[str | Path]:
-    return [inputs] if isinstance(inputs, str | Path) else list(inputs)
-
-
-def _words(words: Words) -> list[str]:
-    return [words] if isinstance(words, str) else list(words)
-
-
-def _lists(how: dict[str, Any]) -> dict[str, Any]:
-    """Options of label transfer, one word or several as a list."""
-    return {name: _words(v) if name in ("where", "only", "without") else v for name, v in how.items()}

@@ -16,6 +16,7 @@ FLOORS = {
     "encode": 3,
     "store": 3,
     "query": 4,
+    "asking": 5,
     "client": 5,
     "cli": 5,
 }
