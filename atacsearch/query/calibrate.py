@@ -53,7 +53,8 @@ def calibrate(
     """
     snapshot = session.snapshot()
     if not snapshot.count(kind):
-        raise InputError(f"the index holds no {kind}, so there is no confidence to fit")
+        words = {"cells": "cells", "bedfiles": "BED files"}
+        raise InputError(f"the index holds no {words.get(kind, kind)}, so there is no confidence to fit")
     stored = {} if labels is None else read_calibrations(session.index.path, snapshot.generation, kind)
     fitted = {}
     for label in labels if labels is not None else worth_fitting(snapshot, kind):
