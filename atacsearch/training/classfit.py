@@ -26,6 +26,9 @@ WIDE_SHARE, WIDE_SHARE_JOINED = 2.0, 1.0
 SHARPNESS = 2.0  # times all scores: neighbours in sharper probabilities vote more nearly as the scores would
 MOST_CELLS = 50_000  # cells of a fit; of more, a part is drawn with equal chances
 ITERATIONS = 200
+# A fit stops where no entry of the gradient of the mean loss is larger than this, or than this share of the largest
+# at the start: features of many regions a cell are small, and so is their gradient.
+TOLERANCE, TOLERANCE_SHARE = 1e-3, 0.3
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -89,8 +92,9 @@ def _view(x: Any, labels: npt.NDArray[Any], strengths: Sequence[float]) -> tuple
     from sklearn.linear_model import LogisticRegression
 
     tables, offsets = [], []
+    tolerance = min(TOLERANCE, TOLERANCE_SHARE * _first_gradient(x, labels))
     for strength in strengths:
-        model = LogisticRegression(C=strength, class_weight="balanced", max_iter=ITERATIONS, tol=1e-3)
+        model = LogisticRegression(C=strength, class_weight="balanced", max_iter=ITERATIONS, tol=tolerance)
         with warnings.catch_warnings():
             # An early stop is a little more regularisation.
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -101,3 +105,11 @@ def _view(x: Any, labels: npt.NDArray[Any], strengths: Sequence[float]) -> tuple
         tables.append(table - table.mean(1, keepdims=True))
         offsets.append(offset - offset.mean())
     return np.mean(tables, 0), np.mean(offsets, 0)
+
+
+def _first_gradient(x: Any, labels: npt.NDArray[Any]) -> float:
+    """Largest entry of the gradient of the balanced mean loss where all scores are 0."""
+    _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    k = len(counts)
+    error = (1 / k - np.eye(k, dtype=np.float32)[codes]) / (k * counts)[codes, None]
+    return float(np.abs(x.T @ error).max())

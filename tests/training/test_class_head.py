@@ -16,7 +16,7 @@ from atacsearch.genome.weighting import inverse_document_frequency, tfidf
 from atacsearch.model.checkpoint import Model, load_model, new_model
 from atacsearch.model.classhead import ClassHead
 from atacsearch.model.config import sized_config
-from atacsearch.training.classfit import drawn, fit_class_head
+from atacsearch.training.classfit import TOLERANCE, _first_gradient, drawn, fit_class_head
 from atacsearch.training.classtraining import train_class_head
 from atacsearch.training.crossfit import FEWEST_CELLS, MOST_CELLS, MOST_TOKENS, drawn_for_folds
 from atacsearch.training.vectors import embed_sets
@@ -84,6 +84,22 @@ def test_two_classes_are_fitted_as_more_are(classes: int) -> None:
     head = fit_class_head(sets.take(keep), general, names, n_regions=V)
     assert head.dim == classes
     assert np.mean(np.array(head.classes)[head.vectors(sets.take(keep), general).argmax(1)] == names) > 0.9
+
+
+def test_cells_of_many_regions_are_fitted_too() -> None:
+    """Rows are of unit length, so the entries of many regions are small and so are gradients: no reason to stop."""
+    rng = np.random.default_rng(0)
+    n, classes, regions, n_open, own = 100, 20, 20_000, 4_000, 40
+    kind = np.arange(n) % classes
+    lists = [
+        np.union1d(rng.choice(regions, n_open, replace=False), own * k + np.arange(own)).tolist()
+        for k in kind
+    ]
+    sets, names = TokenSets.from_lists(lists), np.array([f"type {k:02d}" for k in kind])
+    nothing = np.zeros((n, 4))
+    assert _first_gradient(tfidf(sets, inverse_document_frequency(sets, regions)), names) < TOLERANCE
+    head = fit_class_head(sets, nothing, names, n_regions=regions)
+    assert np.mean(np.array(head.classes)[head.scores(sets, nothing).argmax(1)] == names) > 0.9
 
 
 def test_unlabelled_cells_count_in_the_weights_of_regions(tmp_path: Path) -> None:
