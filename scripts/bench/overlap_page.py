@@ -106,4 +106,4 @@ def _number(value: float) -> str:
 
 
 if __name__ == "__main__":
-    print(page(json.loads(Path(sys.argv[1]).read_text())), end="")
+    print(page(json.loads(Path(sys.argv[1]).read_text())))
