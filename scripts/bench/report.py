@@ -16,12 +16,13 @@ from typing import Any
 
 from measuring import seconds, short
 
-ORDER = ("fragments", "beds", "encoder", "search", "index", "pipeline")
+ORDER = ("fragments", "beds", "encoder", "search", "annotate", "index", "pipeline")
 TITLES = {
     "fragments": "fragment files",
     "beds": "BED files",
     "universe": "loading a universe",
     "search": "one query",
+    "annotate": "label transfer",
     "index": "adding and publishing",
     "pipeline": "from fragments to answers",
 }
@@ -35,6 +36,8 @@ ABOUT = {
     "encoder": "Token sets to vectors. Parity of ours and the peers is checked in the run.",
     "search": "Nearest neighbours of one vector and of batches, with and without filters. Collections are mixtures of "
     "thinned real token sets, encoded; queries are mixtures of cells that are not in the collection.",
+    "annotate": "10,000 query cells, an h5ad file, against a published index: reading, encoding, neighbours, confidence "
+    "and the table, in a process of its own. The model has no class head, so neighbours vote.",
     "index": "What an index costs: adding and publishing, opening, metadata, memory while it serves.",
     "pipeline": "From a fragment file to an index that answers, and the share of each stage.",
 }

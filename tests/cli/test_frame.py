@@ -80,6 +80,12 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_the_module_is_the_command() -> None:
+    words = [sys.executable, "-m", "atacsearch", "search", "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Usage: atacsearch search")
+
+
 def test_import_of_the_package_loads_nothing_heavy() -> None:
     code = f"import sys, atacsearch; print(sorted(set(sys.modules) & {{'numpy', *{HEAVY!r}}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
