@@ -36,7 +36,7 @@ ABOUT = {
     "encoder": "Token sets to vectors. Parity of ours and the peers is checked in the run.",
     "search": "Nearest neighbours of one vector and of batches, with and without filters. Collections are mixtures of "
     "thinned real token sets, encoded; queries are mixtures of cells that are not in the collection.",
-    "annotate": "10,000 query cells, an h5ad file, against a published index: reading, encoding, neighbours, confidence "
+    "annotate": "10,000 query cells, an h5ad file, against a published index: reading, encoding, neighbours, calling "
     "and the table, in a process of its own. The model has no class head, so neighbours vote.",
     "index": "What an index costs: adding and publishing, opening, metadata, memory while it serves.",
     "pipeline": "From a fragment file to an index that answers, and the share of each stage.",
