@@ -69,6 +69,10 @@ class HeldOut:
         weights = 1.0 / counts[self.group]
         return weights / weights.sum()
 
+    def log_loss(self) -> float:
+        """Mean negative log probability of the truth, every group counted alike."""
+        return float(-(self.weights() * np.log(np.maximum(self.true_probability, 1e-12))).sum())
+
     def groups_of(self, n_classes: int) -> npt.NDArray[np.int64]:
         """[K] number of groups in which each class occurs."""
         pairs = np.unique(np.stack([self.truth, self.group]), axis=1)

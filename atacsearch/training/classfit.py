@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,7 @@ from ..model.labelheads import unit
 
 WIDE = (0.3, 1.0, 10.0)  # inverse strengths of regularisation (scikit-learn's C) whose fits are averaged
 DEEP = (1.0,)
-# The wide view counts twice, but once where unlabelled sets joined the SVD: an encoder that has seen the query's
-# kind of cells is the better witness.
-WIDE_SHARE, WIDE_SHARE_JOINED = 2.0, 1.0
+SHARE = 2.0  # how often the wide view counts beside the deep one, unless held-out groups say otherwise
 SHARPNESS = 2.0  # times all scores: neighbours in sharper probabilities vote more nearly as the scores would
 MOST_CELLS = 50_000  # cells of a fit; of more, a part is drawn with equal chances
 ITERATIONS = 200
@@ -33,17 +32,58 @@ TOLERANCE, TOLERANCE_SHARE = 1e-3, 0.3
 Floats = npt.NDArray[np.floating[Any]]
 
 
-def fit_class_head(
+@dataclass(frozen=True)
+class Views:
+    """Both views as fitted, before their scores are added.
+
+    Attributes:
+        classes: K names.
+        idf: [V] float32 weights of regions.
+        wide, wide_offset: [V, K] and [K] scores of regions.
+        deep, deep_offset: [d, K] and [K] scores of the encoder's components.
+    """
+
+    classes: tuple[str, ...]
+    idf: npt.NDArray[np.float32]
+    wide: Floats
+    wide_offset: Floats
+    deep: Floats
+    deep_offset: Floats
+
+    def head(self, share: float = SHARE) -> ClassHead:
+        """The head whose scores are those of the wide view `share` times and of the deep one once."""
+        w, d = weights(share)
+        return ClassHead(
+            self.classes,
+            self.idf,
+            (w * self.wide).astype(np.float16),
+            (d * self.deep).astype(np.float32),
+            (w * self.wide_offset + d * self.deep_offset).astype(np.float32),
+        )
+
+    def scores(self, sets: TokenSets, general: Floats) -> tuple[Floats, Floats]:
+        """[n, K] scores of the wide and of the deep view, each as a head of it alone would give them."""
+        deep = unit(general) @ self.deep + self.deep_offset
+        wide = replace(self, deep=np.zeros_like(self.deep), deep_offset=np.zeros_like(self.deep_offset))
+        return wide.head().scores(sets, general) / weights(SHARE)[0], deep
+
+
+def weights(share: float) -> tuple[float, float]:
+    """Factors of the scores of the wide and of the deep view; their sum does not depend on the share."""
+    sharp = SHARPNESS * (1 + SHARE) / (1 + share)
+    return sharp * share, sharp
+
+
+def fit_views(
     sets: TokenSets,
     general: Floats,
     labels: npt.NDArray[Any],
     *,
     idf: npt.NDArray[np.float32] | None = None,
     n_regions: int,
-    joined: bool = False,
     seed: int = 0,
-) -> ClassHead:
-    """Fit the head of one label.
+) -> Views:
+    """Fit both views of one label.
 
     Args:
         sets: [n] token sets, none of them empty.
@@ -51,27 +91,16 @@ def fit_class_head(
         labels: [n] class of each; at least two classes.
         idf: [V] weights of regions, also from unlabelled sets; from `sets` where None.
         n_regions: size V of the universe.
-        joined: whether unlabelled sets joined the training of the encoder.
         seed: of the draw where there are more than `MOST_CELLS`.
-
-    Returns:
-        The head.
     """
     idf = inverse_document_frequency(sets, n_regions) if idf is None else idf
     if len(sets) > MOST_CELLS:
         chosen = drawn(labels, MOST_CELLS, seed)
         sets, general, labels = sets.take(chosen), general[chosen], labels[chosen]
-    classes = np.unique(labels)
     wide, wide_offset = _view(tfidf(sets, idf), labels, WIDE)
     deep, deep_offset = _view(unit(general), labels, DEEP)
-    share = WIDE_SHARE_JOINED if joined else WIDE_SHARE
-    return ClassHead(
-        tuple(str(c) for c in classes),
-        idf,
-        (SHARPNESS * share * wide).astype(np.float16),
-        (SHARPNESS * deep).astype(np.float32),
-        (SHARPNESS * (share * wide_offset + deep_offset)).astype(np.float32),
-    )
+    classes = tuple(str(c) for c in np.unique(labels))
+    return Views(classes, idf, wide, wide_offset, deep, deep_offset)
 
 
 def drawn(labels: npt.NDArray[Any], most: int, seed: int) -> npt.NDArray[np.int64]:

@@ -17,12 +17,11 @@ import numpy as np
 from ..errors import InputError
 from ..genome.tokensets import TokenSets
 from ..genome.weighting import inverse_document_frequency
-from ..model.calibration import fit_calibration
 from ..model.checkpoint import Model
 from ..model.device import choose_device
-from .classfit import fit_class_head
+from .classfit import fit_views
 from .comparison import labelled_rows
-from .crossfit import cross_fit
+from .crossfit import calibrated, cross_fit
 from .neighbours import scores
 from .state import RunFolder, fingerprint
 from .vectors import embed_sets
@@ -93,7 +92,6 @@ def train_class_head(
     idf = inverse_document_frequency(
         cells if unlabelled is None else TokenSets.concat([cells, unlabelled]), n_regions
     )
-    joined = unlabelled is not None
     held = cross_fit(
         cells,
         general,
@@ -101,21 +99,15 @@ def train_class_head(
         groups,
         idf=idf,
         n_regions=n_regions,
-        joined=joined,
+        joined=unlabelled is not None,
         fresh=fresh,
         seed=seed,
         done=lambda step, steps: done(step, steps, "held-out folds"),
     )
-    truth = np.searchsorted(classes, names[held.rows])
-    calibration = fit_calibration(
-        classes.tolist(),
-        held.scores,
-        truth,
-        cells.lengths[held.rows],
-        ["all"] * len(held.rows) if groups is None else groups[held.rows].tolist(),
-        batch_column if groups is not None else "",
+    share, calibration = calibrated(
+        held, classes, names, cells.lengths, groups, batch_column if groups is not None else ""
     )
-    called = held.scores.argmax(1) if calibration is None else calibration.held_out.called
+    called = held.scores(share).argmax(1) if calibration is None else calibration.held_out.called
     figures = {}
     if len(held.rows):
         figures = {
@@ -123,13 +115,14 @@ def train_class_head(
             THEIRS: scores(names[held.rows], held.simple.astype(str)),
         }
         run.log(event="held out", **{f"held_out_{k}": v for k, v in figures[OURS].items()})
-    head = fit_class_head(cells, general, names, idf=idf, n_regions=n_regions, joined=joined)
-    model.heads[label] = replace(head, kind=kind, calibration=calibration)
+    views = fit_views(cells, general, names, idf=idf, n_regions=n_regions)
+    model.heads[label] = replace(views.head(share), kind=kind, calibration=calibration)
     done(1, 2, "class head")
     summary = {
         "cells": len(cells),
         "cells_held_out": len(held.rows),
         "held_out": held.how,
+        "share_of_wide_view": share,
         "classes": classes.tolist(),
         "held_out_accuracy": figures[OURS]["accuracy"] if figures else None,
         "figures": figures,

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..genome.tokensets import TokenSets
+from ..model.calibration import MIN_GROUPS, Calibration, fit_calibration
 from ..model.labelheads import unit
-from .classfit import fit_class_head
+from .classfit import SHARE, fit_views, weights
 from .neighbours import nearest, svd_vectors
 from .warmstart import svd_table
 
@@ -27,7 +28,8 @@ FOLDS = 5
 # seconds a million regions, and there are five.
 MOST_CELLS, MOST_TOKENS = 15_000, 4_000_000
 FEWEST_CELLS = 1_000
-MISSING = -30.0  # score of a class that a fold's head does not know
+MISSING = -5.0  # score in either view of a class that a fold's head does not know
+SHARES = (1.0, 2.0, 4.0, 8.0, 16.0)  # of the wide view that held-out groups may choose
 
 Rows = npt.NDArray[np.int64]
 
@@ -38,15 +40,21 @@ class CrossFit:
 
     Attributes:
         rows: [m] rows of the items whose class the head of their fold knew.
-        scores: [m, K] float32.
+        wide, deep: [m, K] float32 scores of both views.
         simple: [m] labels that the simple method gave in the same folds.
         how: how the folds were made, in words.
     """
 
     rows: Rows
-    scores: npt.NDArray[np.float32]
+    wide: npt.NDArray[np.float32]
+    deep: npt.NDArray[np.float32]
     simple: npt.NDArray[Any]
     how: str
+
+    def scores(self, share: float = SHARE) -> npt.NDArray[np.float32]:
+        """[m, K] float32 scores of the heads with this share of the wide view."""
+        wide, deep = weights(share)
+        return np.asarray(wide * self.wide + deep * self.deep, np.float32)
 
 
 def cross_fit(
@@ -83,7 +91,7 @@ def cross_fit(
         rows = np.sort(rng.choice(rows, most, replace=False))
     fold, how = folds_of(names[rows], None if groups is None else groups[rows], rng)
     classes = np.unique(names)
-    scores = np.full((len(rows), len(classes)), MISSING, np.float32)
+    wide, deep = np.full((2, len(rows), len(classes)), MISSING, np.float32)
     simple = np.array([""] * len(rows), dtype=object)
     known = np.zeros(len(rows), bool)
     for i in range(fold.max() + 1):
@@ -94,20 +102,55 @@ def cross_fit(
         if fresh and not joined:
             table, _ = svd_table(inside, n_regions, seed=seed)
             vectors = _summed(inside, table), _summed(outside, table)
-            weights = None
+            rarity = None
         else:
             vectors = general[train], general[rows[held]]
-            weights = idf
-        head = fit_class_head(
-            inside, vectors[0], names[train], idf=weights, n_regions=n_regions, joined=joined, seed=seed
-        )
-        columns = np.searchsorted(classes, np.array(head.classes))
-        scores[np.ix_(held, columns)] = head.scores(outside, vectors[1])
-        known[held] = np.isin(names[rows[held]], np.array(head.classes))
+            rarity = idf
+        views = fit_views(inside, vectors[0], names[train], idf=rarity, n_regions=n_regions, seed=seed)
+        at = np.ix_(held, np.searchsorted(classes, np.array(views.classes)))
+        wide[at], deep[at] = views.scores(outside, vectors[1])
+        known[held] = np.isin(names[rows[held]], np.array(views.classes))
         old, new = svd_vectors(inside, outside, n_regions, seed=seed)
         simple[held] = nearest(old, names[train], new)
         done(i, int(fold.max()) + 1)
-    return CrossFit(rows[known], scores[known], simple[known], how)
+    return CrossFit(rows[known], wide[known], deep[known], simple[known], how)
+
+
+def calibrated(
+    held: CrossFit,
+    classes: npt.NDArray[Any],
+    names: npt.NDArray[Any],
+    depth: npt.NDArray[Any],
+    groups: npt.NDArray[Any] | None,
+    column: str = "",
+) -> tuple[float, Calibration | None]:
+    """The share of the wide view that does best on held-out groups, and the calibration of its scores.
+
+    How much single regions say beside what the encoder has made of them differs between data sets. Groups tell what
+    carries over to another one; random folds of one group would choose what remembers that group, so with fewer
+    than `MIN_GROUPS` the share is `SHARE`.
+
+    Args:
+        held: held-out scores of n items.
+        classes: K names.
+        names: [n] class of each item.
+        depth: [n] open regions of each.
+        groups: [n] donor, library or replicate, or None.
+        column: label column of the groups.
+
+    Returns:
+        The share, and the calibration; None where there are too few items.
+    """
+    truth = np.searchsorted(classes, names[held.rows])
+    held_groups = ["all"] * len(held.rows) if groups is None else groups[held.rows].tolist()
+    found: list[tuple[float, float, Calibration | None]] = []
+    for share in SHARES if len(set(held_groups)) >= MIN_GROUPS else (SHARE,):
+        fitted = fit_calibration(
+            classes.tolist(), held.scores(share), truth, depth[held.rows], held_groups, column
+        )
+        found.append((np.inf if fitted is None else fitted.held_out.log_loss(), share, fitted))
+    _, share, calibration = min(found, key=lambda one: one[0])
+    return share, calibration
 
 
 def drawn_for_folds(sets: TokenSets) -> int:

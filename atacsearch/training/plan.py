@@ -20,7 +20,7 @@ import numpy as np
 
 from ..genome.tokensets import TokenSets
 from ..model.checkpoint import Model
-from .classfit import MOST_CELLS, fit_class_head
+from .classfit import MOST_CELLS, fit_views
 from .warmstart import warm_start
 
 Progress = Callable[[dict[str, Any]], None]
@@ -177,5 +177,5 @@ def time_head(sets: TokenSets, labels: Sequence[str | None], n_regions: int, *, 
         return 0.0
     general = np.random.default_rng(0).normal(size=(len(some), 64))
     began = time.perf_counter()
-    fit_class_head(sets.take(some), general, names, n_regions=n_regions)
+    fit_views(sets.take(some), general, names, n_regions=n_regions)
     return (time.perf_counter() - began) * min(len(rows), MOST_CELLS) / len(some)

@@ -31,7 +31,7 @@ from sklearn.metrics import roc_auc_score
 
 from atacsearch.genome.tokensets import TokenSets
 from atacsearch.genome.weighting import inverse_document_frequency, tfidf
-from atacsearch.model.calibration import Calibration, fit_calibration, softmax
+from atacsearch.model.calibration import softmax
 from atacsearch.model.labelheads import unit
 from atacsearch.model.measures import (
     area_under_risk_coverage,
@@ -39,8 +39,8 @@ from atacsearch.model.measures import (
     calibration_error,
     log_loss,
 )
-from atacsearch.training.classfit import fit_class_head
-from atacsearch.training.crossfit import cross_fit, folds_of
+from atacsearch.training.classfit import fit_views
+from atacsearch.training.crossfit import calibrated, cross_fit, folds_of
 from atacsearch.training.warmstart import svd_table
 
 COVERAGE = 0.9
@@ -319,15 +319,9 @@ def unknown_row(cells: Cells, fold: Fold, left_out: tuple[str, ...]) -> dict[str
     held = cross_fit(
         sets, general[0], names[reference], groups, idf=idf, n_regions=v, joined=False, fresh=True
     )
-    head = fit_class_head(sets, general[0], names[reference], idf=idf, n_regions=v)
-    classes = list(head.classes)
-    calibration: Calibration | None = fit_calibration(
-        classes,
-        held.scores,
-        np.searchsorted(head.classes, names[reference][held.rows]),
-        sets.lengths[held.rows],
-        ["all"] * len(held.rows) if groups is None else groups[held.rows].tolist(),
-    )
+    kinds = np.unique(names[reference])
+    share, calibration = calibrated(held, kinds, names[reference], sets.lengths, groups)
+    head = fit_views(sets, general[0], names[reference], idf=idf, n_regions=v).head(share)
     assert calibration is not None
     scores = head.scores(asked, general[1])
     p = calibration.probabilities(scores)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,17 @@ from atacsearch.genome.weighting import inverse_document_frequency, tfidf
 from atacsearch.model.checkpoint import Model, load_model, new_model
 from atacsearch.model.classhead import ClassHead
 from atacsearch.model.config import sized_config
-from atacsearch.training.classfit import TOLERANCE, _first_gradient, drawn, fit_class_head
+from atacsearch.training.classfit import SHARE, TOLERANCE, _first_gradient, drawn, fit_views, weights
 from atacsearch.training.classtraining import train_class_head
-from atacsearch.training.crossfit import FEWEST_CELLS, MOST_CELLS, MOST_TOKENS, drawn_for_folds
+from atacsearch.training.crossfit import (
+    FEWEST_CELLS,
+    MOST_CELLS,
+    MOST_TOKENS,
+    SHARES,
+    CrossFit,
+    calibrated,
+    drawn_for_folds,
+)
 from atacsearch.training.vectors import embed_sets
 from atacsearch.training.warmstart import warm_start
 
@@ -81,7 +90,7 @@ def test_two_classes_are_fitted_as_more_are(classes: int) -> None:
     keep = np.array([i for i, label in enumerate(labels) if label in [f"type {c}" for c in range(classes)]])
     names = np.array(labels)[keep]
     general = np.random.default_rng(0).normal(size=(len(keep), 4))
-    head = fit_class_head(sets.take(keep), general, names, n_regions=V)
+    head = fit_views(sets.take(keep), general, names, n_regions=V).head()
     assert head.dim == classes
     assert np.mean(np.array(head.classes)[head.vectors(sets.take(keep), general).argmax(1)] == names) > 0.9
 
@@ -98,7 +107,7 @@ def test_cells_of_many_regions_are_fitted_too() -> None:
     sets, names = TokenSets.from_lists(lists), np.array([f"type {k:02d}" for k in kind])
     nothing = np.zeros((n, 4))
     assert _first_gradient(tfidf(sets, inverse_document_frequency(sets, regions)), names) < TOLERANCE
-    head = fit_class_head(sets, nothing, names, n_regions=regions)
+    head = fit_views(sets, nothing, names, n_regions=regions).head()
     assert np.mean(np.array(head.classes)[head.scores(sets, nothing).argmax(1)] == names) > 0.9
 
 
@@ -140,8 +149,8 @@ def test_long_cells_are_embedded_in_training_as_the_encoder_embeds_them() -> Non
     model = new_model(
         sized_config("tiny", V, hidden_size=16, intermediate_size=32, max_position_embeddings=16), universe()
     )
-    for weights in (None, torch.rand(V + 7)):
-        model.pool_weights = weights
+    for pooled in (None, torch.rand(V + 7)):
+        model.pool_weights = pooled
         expected = Encoder(model, device="cpu").encode(sets)
         assert np.allclose(embed_sets(model, sets), expected, atol=1e-5)
 
@@ -155,3 +164,39 @@ def test_folds_are_made_of_as_many_cells_as_take_some_minutes() -> None:
     assert drawn_for_folds(items(20_000, 2)) == MOST_CELLS
     assert drawn_for_folds(items(3_000, 2_000)) == MOST_TOKENS // 2_000
     assert drawn_for_folds(items(1_500, 6_000)) == FEWEST_CELLS
+
+
+def held_out(n: int = 300) -> tuple[CrossFit, np.ndarray, np.ndarray]:
+    """Held-out scores of three classes: the wide view is right in the main, the deep one says nothing."""
+    rng = np.random.default_rng(0)
+    classes = np.array(["a", "b", "c"])
+    codes = np.arange(n) % 3
+    wide = rng.normal(size=(n, 3)).astype(np.float32) + 2 * np.eye(3, dtype=np.float32)[codes]
+    deep = 2 * rng.normal(size=(n, 3)).astype(np.float32)
+    return CrossFit(np.arange(n), wide, deep, classes[codes], "made up"), classes, classes[codes]
+
+
+def test_held_out_groups_choose_how_much_single_regions_count() -> None:
+    held, classes, names = held_out()
+    depth, groups = np.full(len(names), 100), np.array([f"donor {i % 5}" for i in range(len(names))])
+    share, calibration = calibrated(held, classes, names, depth, groups, "donor")
+    assert share == max(SHARES)
+    assert calibration is not None
+    assert calibration.held_out.column == "donor"
+    swapped = replace(held, wide=held.deep, deep=held.wide)
+    assert calibrated(swapped, classes, names, depth, groups)[0] == min(SHARES)
+    # One or two groups cannot say what carries over to another.
+    assert calibrated(held, classes, names, depth, None)[0] == SHARE
+    assert calibrated(held, classes, names, depth, np.where(groups == "donor 0", "x", "y"))[0] == SHARE
+
+
+def test_a_share_moves_weight_between_views_and_keeps_the_scale() -> None:
+    sets, labels = cells(60)
+    general = np.random.default_rng(0).normal(size=(60, 4))
+    views = fit_views(sets, general, np.array(labels), n_regions=V)
+    wide, deep = views.scores(sets, general)
+    for share in SHARES:
+        w, d = weights(share)
+        assert w / d == pytest.approx(share)
+        assert w + d == pytest.approx(sum(weights(SHARE)))
+        assert np.allclose(views.head(share).scores(sets, general), w * wide + d * deep, atol=0.02)
