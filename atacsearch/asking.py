@@ -101,7 +101,7 @@ class Asking:
             where=words_of(where),
             items=words_of(items),
             contexts=words_of(contexts),
-            columns=columns,
+            columns=None if columns is None else words_of(columns),
             vector=vector,
             ranking=Ranking(rank, CANDIDATES if candidates is None else candidates, background, statistics),
             options=options,
@@ -110,11 +110,12 @@ class Asking:
 
     def for_reading(self, kind: str, table: Any, keep: Words = ()) -> Any:
         """A table of `search_table` with the columns that are read on a terminal; see `query.shown`."""
-        from .query.session import KINDS
+        from .query.session import kind_of
         from .query.shown import for_reading
 
         snapshot = self.session.snapshot()
-        known, items = snapshot.columns(KINDS[kind]), snapshot.count(KINDS[kind])
+        name = kind_of(kind)
+        known, items = snapshot.columns(name), snapshot.count(name)
         return for_reading(table, known, items, words_of(keep))
 
     def annotate(self, inputs: Inputs, label: Words, **options: Any) -> pd.DataFrame:
@@ -169,7 +170,7 @@ class Asking:
         return annotate_with(
             self.session,
             self._read(inputs, options),
-            words_of(label),
+            list(dict.fromkeys(words_of(label))),
             extras,
             copy=copy,
             coverage=coverage,

@@ -123,9 +123,9 @@ class Client(Asking):
             By label what was fitted.
         """
         from .query.calibrate import calibrate
-        from .query.session import KINDS
+        from .query.session import kind_of
 
-        return calibrate(self.session, KINDS[kind], None if label is None else words_of(label), group)
+        return calibrate(self.session, kind_of(kind), None if label is None else words_of(label), group)
 
     def add_cells(self, inputs: Inputs, **options: Any) -> Added:
         """Index the cells of h5ad or fragment files; see `query.ingest.add_items` for the arguments."""

@@ -202,9 +202,11 @@ def annotate(
         "options": read_options(reading),
     }
     if explain is not None:
-        if len(labels) > 1 or copy is not None:
+        beside = coverage is not None or doublets or ontology or markers is not None or clusters is not None
+        if len(labels) > 1 or copy is not None or beside:
             raise click.UsageError(
-                "--explain tells of one --label, in a table; leave the others and -o .h5ad out"
+                "--explain tells of one --label, in a table; leave out the others, -o .h5ad and what adds columns "
+                "(--coverage, --doublets, --ontology, --markers, --clusters)"
             )
         call, voters, regions = client.explain_tables(inputs, labels[0], explain, **how)
         (row,) = call.to_pylist()

@@ -92,8 +92,10 @@ def output_options(command: F) -> F:
     def wrapped(*args: Any, format: str | None, output: Path | None, **kwargs: Any) -> Any:
         if output is not None and str(output) == "-":
             output = None
+        suffix = output.suffix.lstrip(".").lower() if output else ""
+        if suffix in ("gz", "bgz", "zst", "bz2", "xz", "zip") or (suffix == "csv" and format is None):
+            raise click.UsageError(f"-o {output}: .{suffix} is not written; use .tsv, .json or .parquet")
         if format is None:
-            suffix = output.suffix.lstrip(".").lower() if output else ""
             format = suffix if suffix in FORMATS else "table" if output is None else "tsv"
         if format == "parquet" and output is None:
             raise click.UsageError("--format parquet is binary and is not written to stdout: add -o FILE")

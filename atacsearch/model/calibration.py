@@ -114,14 +114,19 @@ class Calibration:
         """
         return as_sure(softmax(self._logits(scores), allowed), *self.sureness)
 
-    def novelty(self, scores: Floats, depth: npt.NDArray[Any]) -> Floats:
+    def novelty(
+        self, scores: Floats, depth: npt.NDArray[Any], allowed: npt.NDArray[np.bool_] | None = None
+    ) -> Floats:
         """[n] how many spreads the best score of each item lies below that of its class at its depth.
 
         Args:
             scores: [n, K].
             depth: [n] open regions of the items, at least 1.
+            allowed: [K] classes that may be answers.
         """
         logits = self._logits(scores)
+        if allowed is not None:
+            logits = np.where(allowed, logits, -np.inf)
         called = logits.argmax(1)
         usual = self.expected[called] + self.slope * (np.log(np.maximum(depth, 1)) - self.middle)
         return np.asarray((usual - logits.max(1)) / self.spread[called])
@@ -222,12 +227,12 @@ def fit_calibration(
         column: label column of the groups.
 
     Returns:
-        The calibration; None where there are fewer than `FEWEST` items or two classes.
+        The calibration; None where there are fewer than `FEWEST` items, or all items are of one class of several.
     """
     from scipy.optimize import minimize
 
     truth = np.asarray(truth, np.int64)
-    if len(truth) < FEWEST or len(np.unique(truth)) < 2:
+    if len(truth) < FEWEST or len(np.unique(truth)) < min(2, len(classes)):
         return None
     scores = np.asarray(scores, np.float64)
     m, k = scores.shape

@@ -84,7 +84,8 @@ def answer_table(
         found[name] = pa.array([hit.more[name] for _, _, hit in rows])
     shown = list(snapshot.columns(collection)) if columns is None else list(columns)
     labels = snapshot.rows(collection, ids, shown)
-    found |= {name: labels[name] for name in shown if name not in found}
+    # A label that is called as a column of the answer must not hide it, nor be hidden by it.
+    found |= {f"label_{name}" if name in found else name: labels[name] for name in shown}
     table = pa.table(found)
     return _with_genes(session, table) if collection == "regions" else table
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..genome.tokensets import TokenSets
 from .asking_regions import asked_intervals, contextual, region_tokens, span
-from .inputs import pick, read_for
+from .inputs import is_file, pick, read_for
 from .session import KINDS, Progress, Session, no_progress
 
 if TYPE_CHECKING:
@@ -117,14 +116,14 @@ def resolve(asking: Asking, texts: Sequence[str], centroid: bool) -> Query:
             parts[row] = part
     for row, text in enumerate(texts):
         if parts[row] is None:
-            parts[row] = _from_file(asking, text) if Path(text).exists() else _from_region(asking, text)
+            parts[row] = _from_file(asking, text) if is_file(text) else _from_region(asking, text)
     asked = _joined([part for part in parts if part is not None])
     return _centroid(asking.session, asked) if centroid else asked
 
 
 def _indexed(asking: Asking, text: str) -> tuple[str, str] | None:
     """(collection, id) of the indexed item that a text names; None for files and what is not indexed."""
-    if Path(text).exists():
+    if is_file(text):
         return None
     if asking.items:
         raise InputError(f"{text}: no such file; --item picks from the items of a file")

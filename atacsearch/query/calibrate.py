@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..model.calibration import Calibration
-from .groups import group_column
+from .groups import COLUMNS, group_column, named, plain
 from .neighbourhood import K, Neighbourhood, fit_neighbourhood
 from .reference import ORIGIN, OURS, Reference, reference_of, sampled
 
@@ -55,9 +55,12 @@ def calibrate(
     if not snapshot.count(kind):
         words = {"cells": "cells", "bedfiles": "BED files"}
         raise InputError(f"the index holds no {words.get(kind, kind)}, so there is no confidence to fit")
+    if group is not None:
+        group = _group_named(snapshot, kind, group)
     stored = {} if labels is None else read_calibrations(session.index.path, snapshot.generation, kind)
     fitted = {}
-    for label in labels if labels is not None else worth_fitting(snapshot, kind):
+    asked = [name for name in worth_fitting(snapshot, kind) if name != group] if labels is None else labels
+    for label in asked:
         reference = reference_of(session, snapshot, kind, label)
         if 2 <= len(reference.classes) <= MOST_CLASSES:
             fitted[label] = fit(session, snapshot, reference, group)
@@ -85,17 +88,34 @@ def worth_fitting(snapshot: Snapshot, kind: str) -> list[str]:
     return names[:MOST_COLUMNS]
 
 
-def neighbourhood_of(session: Session, snapshot: Snapshot, reference: Reference) -> Neighbourhood:
-    """The neighbourhood of a label: as stored with the generation, else fitted now and kept in memory."""
-    key = (snapshot.generation, *reference.key)
+def _group_named(snapshot: Snapshot, kind: str, group: str) -> str:
+    """The label column of this name, in any case. Raises `InputError` where there is none."""
+    columns = {name.casefold(): name for name in snapshot.columns(kind)}
+    if group.casefold() not in columns:
+        raise InputError(f"--group {group}: no such column; there are: {', '.join(columns.values())}")
+    return columns[group.casefold()]
+
+
+def neighbourhood_of(
+    session: Session, snapshot: Snapshot, reference: Reference, k: int | None = None
+) -> Neighbourhood:
+    """The neighbourhood of a label: as stored with the generation, else fitted now and kept in memory.
+
+    Args:
+        session: the open index.
+        snapshot: its generation.
+        reference: who votes on the label.
+        k: neighbours that vote, for which width and confidence must then have been fitted; None for any number.
+    """
+    key = (snapshot.generation, *reference.key, k)
     if key not in session.fitted:
         stored = None
         if not reference.narrowed:
             found = read_calibrations(session.index.path, snapshot.generation, reference.kind)
             stored = found.get(reference.label)
-            if stored is not None and not _fits(stored, reference):
+            if stored is not None and not (_fits(stored, reference) and k in (None, stored.k)):
                 stored = None
-        session.fitted[key] = stored or fit(session, snapshot, reference)
+        session.fitted[key] = stored or fit(session, snapshot, reference, k=k or K)
     found_now: Neighbourhood = session.fitted[key]
     return found_now
 
@@ -106,38 +126,52 @@ def _fits(stored: Neighbourhood, reference: Reference) -> bool:
 
 
 def fit(
-    session: Session, snapshot: Snapshot, reference: Reference, group: str | None = None
+    session: Session, snapshot: Snapshot, reference: Reference, group: str | None = None, k: int = K
 ) -> Neighbourhood:
-    """Fit the neighbourhood of a label on a sample of its voters."""
+    """Fit the neighbourhood of a label on a sample of its voters.
+
+    Args:
+        session: the open index.
+        snapshot: its generation.
+        reference: who votes on the label.
+        group: column of the groups; found by its name where None.
+        k: neighbours that vote.
+    """
     ids, codes = sampled(reference, MOST_VOTERS)
     vectors = snapshot.vectors(reference.kind, ids, reference.vector)
     filled = np.flatnonzero(np.any(vectors != 0, axis=1))
     labels = [reference.classes[codes[i]] for i in filled]
     ids = [ids[i] for i in filled]
     if len(ids) < 2:
-        return Neighbourhood(K, 0.1, None, reference.vector)
+        return Neighbourhood(k, 0.1, None, reference.vector)
     known = [
         name
-        for name, c in snapshot.columns(reference.kind).items()
-        if c.kind == "text" and name != reference.label
+        for name in snapshot.columns(reference.kind)
+        if name != reference.label and (name == group if group is not None else plain(name) in COLUMNS)
     ]
-    if group is not None and group not in known:
-        raise InputError(f"--group {group}: no such text column; there are: {', '.join(known)}")
     rows = snapshot.rows(reference.kind, ids, [*known, "n_tokens"])
-    columns = {name: rows[name].to_pylist() for name in known}
+    columns = {name: [named(v) for v in rows[name].to_pylist()] for name in known}
     column = group_column(labels, columns, group)
     if group is not None and column is None:
         session.say(
             f"{reference.label}: {group} has no two groups that share labels; items are held out one by one"
         )
-    groups = None
+    groups, asked = None, np.arange(len(ids))
     if column is not None:
+        # An item without a group votes, but says nothing of another group, so it does not ask.
+        asked = np.flatnonzero([v is not None for v in columns[column]])
         groups = [v if v is not None else f"\0{i}" for i, v in enumerate(columns[column])]
-    asked = np.arange(len(ids))
     if len(asked) > MOST_ASKED:
         asked = np.sort(np.random.default_rng(1).choice(asked, MOST_ASKED, replace=False))
     found = fit_neighbourhood(
-        vectors[filled], labels, rows["n_tokens"].to_numpy(), groups, column or "", asked=asked
+        vectors[filled],
+        labels,
+        rows["n_tokens"].to_numpy(),
+        groups,
+        column or "",
+        asked=asked,
+        classes=reference.classes,
+        k=k,
     )
     return replace(found, vector=reference.vector)
 

@@ -16,6 +16,9 @@ Floats = npt.NDArray[np.floating[Any]]
 
 ASSIGNED, UNKNOWN = "assigned", "unknown"
 LEAST_SURE = 0.5  # without a calibration an item is unknown below this
+FARTHEST = (
+    0.9  # or where its nearest voter is further away than this: unrelated vectors are 1 from each other
+)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ class LabelCalls:
         """[n] `assigned` or `unknown`."""
         least = max(self.least_sure, LEAST_SURE if self.calibration is None else 0.0)
         known = self.filled & (self.confidence >= least) & ~(self.novelty > self.limit)
+        if self.calibration is None and self.by == "neighbours":
+            known &= ~(self.nearest_distance > FARTHEST)
         return [ASSIGNED if k else UNKNOWN for k in known]
 
     def sets(self, coverage: float) -> list[list[str]]:
@@ -105,6 +110,9 @@ class LabelCalls:
 
     def trust(self) -> str:
         """What the confidence was fitted on, in words."""
+        if len(self.classes) < 2:
+            only = f"{self.classes[0]} is the only answer, so confidence says nothing"
+            return only if self.calibration is None else f"{only}; `unknown` is what is unlike it"
         if self.calibration is None:
             return "confidence is uncalibrated: too few reference items to fit it"
         held = self.calibration.held_out

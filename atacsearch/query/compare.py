@@ -10,7 +10,7 @@ other donors. Deeper items have more regions open; fractions are as they are ind
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,9 @@ from ..errors import InputError
 from ..genome.arrow import number_array, text_array
 from ..store.filters import parse_where
 from .grouped import groups_by, has_columns, kept_by
+from .inputs import is_file
 from .overlapping import ask
-from .session import KINDS, Session
+from .session import KINDS, Session, kind_of
 from .statistics import benjamini_hochberg, fisher
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 REST = "rest"
 PSEUDOCOUNT = 0.5
+ROUNDING = 1e-12  # .3 less .2 is as much as .1
 TESTS = 8_192  # tables tested at a time
 WORDS = {kind: word for word, kind in KINDS.items()}
 _MARKS = ("=", "<", ">", " in ")
@@ -48,12 +50,14 @@ class Side:
         rows: by collection that could be meant, [n_items] bool; empty for a single set.
         tokens: of a single set.
         own: collection and row of a single set that is indexed.
+        valued: by collection, [n_items] bool, the items that have the columns by which `rows` were selected.
     """
 
     name: str
     rows: dict[str, npt.NDArray[np.bool_]]
     tokens: npt.NDArray[np.uint32] | None = None
     own: tuple[str, int] | None = None
+    valued: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
 
 def compare(
@@ -97,8 +101,8 @@ def compare(
     if collection not in (None, "cells", "beds"):
         raise InputError(f"--in {collection}: expected cells or beds")
     snapshot = session.snapshot()
-    kinds = ["cells", "bedfiles"] if collection is None else [KINDS[collection]]
-    if not any(snapshot.count(kind) for kind in kinds) and not (Path(a).exists() and Path(b).exists()):
+    kinds = ["cells", "bedfiles"] if collection is None else [kind_of(collection)]
+    if not any(snapshot.count(kind) for kind in kinds) and not (is_file(str(a)) and is_file(str(b))):
         raise InputError(
             "the index is empty: add cells or BED files with `atacsearch index add-cells` or `add-beds`"
         )
@@ -113,17 +117,17 @@ def _side(
     session: Session, snapshot: Snapshot, text: str, kinds: Sequence[str], options: ReadOptions
 ) -> Side:
     """Find out what a side is: a file, an id, a condition, a context."""
-    if Path(text).exists():
+    if is_file(text):
         return Side(text, {}, ask(session, text, options).together(text).tokens)
     for kind in kinds:
         found = snapshot.find(kind, text)
         if found is not None:
             tokens = np.unique(snapshot.tokens(kind, [found])[0])
             return Side(text, {}, tokens, (kind, snapshot.all_ids(kind).index(found)))
-    if any(mark in text for mark in _MARKS):
-        return _condition(snapshot, text, kinds)
     contexts = groups_by(snapshot, "regions", "context") if snapshot.count("regions") else None
     if contexts is None or text not in contexts.names:
+        if any(mark in text for mark in _MARKS):
+            return _condition(snapshot, text, kinds)
         known = f"; contexts: {', '.join(contexts.names)}" if contexts is not None else ""
         raise InputError(
             f"{text!r} is no file, no indexed id, no condition (column=value), no context and not `rest`{known}"
@@ -131,29 +135,30 @@ def _side(
     labels = groups_by(snapshot, "regions", "context_label")
     row = int(np.argmax(contexts.codes == contexts.names.index(text)))
     label = labels.names[labels.codes[row]]
-    found_in = {}
+    found_in, valued = {}, {}
     for kind in kinds:
         if label in snapshot.columns(kind):
             groups = groups_by(snapshot, kind, label)
             if text in groups.names:
                 found_in[kind] = groups.codes == groups.names.index(text)
+                valued[kind] = groups.codes >= 0
     if not found_in:
         raise InputError(f"{text!r}: no item of this index has {label}={text} any more")
-    return Side(text, found_in)
+    return Side(text, found_in, valued=valued)
 
 
 def _condition(snapshot: Snapshot, text: str, kinds: Sequence[str]) -> Side:
     serving = [kind for kind in kinds if snapshot.count(kind) and has_columns(snapshot, kind, [text])]
     held = [kind for kind in kinds if snapshot.count(kind)]
-    rows = {}
+    rows, valued = {}, {}
     for kind in serving or held[:1]:  # one that does not serve says what is wrong
         mask = kept_by(snapshot, kind, [text])
         if mask is not None and mask.any():
-            rows[kind] = mask
+            rows[kind], valued[kind] = mask, _has_value(snapshot, kind, text)
     if not rows:
         known = _values_of(snapshot, serving, text)
         raise InputError(f"{text}: no item of the {' or '.join(WORDS[k] for k in serving)} meets this{known}")
-    return Side(text, rows)
+    return Side(text, rows, valued=valued)
 
 
 def _values_of(snapshot: Snapshot, kinds: Sequence[str], text: str) -> str:
@@ -185,9 +190,7 @@ def _with_rest(
         elif other.tokens is not None:
             found[i] = Side(REST, {k: np.ones(snapshot.count(k), bool) for k in kinds if snapshot.count(k)})
         else:
-            found[i] = Side(
-                REST, {k: ~mask & _has_value(snapshot, k, other.name) for k, mask in other.rows.items()}
-            )
+            found[i] = Side(REST, {kind: other.valued[kind] & ~mask for kind, mask in other.rows.items()})
     a, b = found
     assert a is not None
     assert b is not None
@@ -195,12 +198,11 @@ def _with_rest(
 
 
 def _has_value(snapshot: Snapshot, kind: str, condition: str) -> npt.NDArray[np.bool_]:
-    """[n_items] which items have a value in every column of a condition; all for a context."""
+    """[n_items] which items have a value in every column of a condition."""
     mask = np.ones(snapshot.count(kind), bool)
-    if any(mark in condition for mark in _MARKS):
-        own = {name.casefold(): name for name in snapshot.filterable(kind)}
-        for part in parse_where(condition).conditions:
-            mask &= groups_by(snapshot, kind, own[part.column.casefold()]).codes >= 0
+    own = {name.casefold(): name for name in snapshot.filterable(kind)}
+    for part in parse_where(condition).conditions:
+        mask &= groups_by(snapshot, kind, own[part.column.casefold()]).codes >= 0
     return mask
 
 
@@ -297,7 +299,7 @@ def _answer(
     tested = max(sizes) > 1
     log_p = log_p_values(counts, sizes) if tested else np.zeros(len(tokens))
     log_q = benjamini_hochberg(log_p)
-    keep = (difference != 0) & (np.abs(difference) >= min_difference)
+    keep = (difference != 0) & (np.abs(difference) >= min_difference - ROUNDING)
     if tested:
         sure = np.exp(log_q) <= q
         if not (keep & sure).any() and keep.any():

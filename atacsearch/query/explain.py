@@ -220,6 +220,7 @@ def explain_item(
     """
     from ..errors import InputError
     from .calibrate import neighbourhood_of
+    from .extras import complete
     from .groups import IDENTITY
     from .neighbourhood import K
     from .ownitems import OwnItems
@@ -252,8 +253,8 @@ def explain_item(
             "weighing the same"
         )
     else:
-        near = neighbourhood_of(session, snapshot, reference)
-        width, k = near.width, options.k or near.k
+        near = neighbourhood_of(session, snapshot, reference, options.k)
+        width, k = near.width, near.k
         if reference.vector != VECTOR:
             vectors = session.encode(one.sets, name=reference.vector)
     own = OwnItems(snapshot, found.reference, [one], () if options.same_group else IDENTITY)
@@ -262,7 +263,7 @@ def explain_item(
     values = [reference.classes[reference.codes[i]] for i in ids]
     votes = Votes(label, found.reference, ids, values, distance, weight)
     voters, regions = explain(session, snapshot, found.token_sets[0], votes)
-    return found.table(), voters, regions
+    return complete(session, found), voters, regions
 
 
 def _only(items: Sequence[Items], item: str) -> Items:

@@ -82,12 +82,14 @@ def annotate_with(
     check_coverage_rate(coverage)
     if extras.markers is not None:
         read_markers(extras.markers)  # what cannot be read is said before the work
+    clusters = None
+    if extras.clusters is not None:
+        clusters = check_clusters(extras.clusters, values_of(items, extras.clusters))
     found = transfer(session, items, labels, TransferOptions(**options), progress)
     if coverage is not None:
         check_coverage(session, found, coverage)
     table = complete(session, found, extras, coverage)
-    if extras.clusters is not None:
-        clusters = check_clusters(extras.clusters, values_of(items, extras.clusters))
+    if clusters is not None:
         pairs = [cluster_calls(calls, clusters) for calls in found.calls]
         columns: dict[str, list[list[Any]]] = {
             "cluster_label": [p[0] for p in pairs],

@@ -54,7 +54,7 @@ def groups_by(snapshot: Snapshot, kind: str, column: str) -> Groups:
 
     known = _KNOWN.setdefault(snapshot, {})
     if (kind, column) not in known:
-        values = snapshot.table(kind, [column])[column].cast(pa.string()).combine_chunks()
+        values = snapshot.table(kind, [column]).column(0).cast(pa.string()).combine_chunks()
         if isinstance(values, pa.ChunkedArray):
             values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], pa.string())
         encoded = values.dictionary_encode(null_encoding="encode")

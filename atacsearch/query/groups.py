@@ -7,26 +7,37 @@ other more than those of another will.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-# In the order of trust: the wider the difference between groups, the earlier.
+# Names of columns, also with `_id` at the end. In the order of trust: the wider the difference between groups, the
+# earlier.
 COLUMNS = (
     "study",
-    "study_id",
     "collection",
     "donor",
-    "donor_id",
     "individual",
     "patient",
     "sample",
-    "sample_id",
     "library",
     "batch",
     "replicate",
 )
 # The same value of these means the same study or person also in another file.
-IDENTITY = ("study", "study_id", "donor", "donor_id", "individual", "patient")
+IDENTITY = ("study", "donor", "individual", "patient")
 PRESENT = 0.9  # share of items that must have a value
 ANSWERABLE = 0.5  # share of items whose label must occur in another group
+
+
+def plain(name: str) -> str:
+    """A column's name as it is compared: `Donor_ID` and `donor` are one."""
+    return name.casefold().removesuffix("_id")
+
+
+def named(value: Any) -> str | None:
+    """A group's value as text: 1, 1.0 and "1" are one, since a column with gaps is read as decimal numbers."""
+    if value is None or value != value:
+        return None
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def group_column(
@@ -42,12 +53,11 @@ def group_column(
     Returns:
         Its name; None where no column has two groups and, for half of the items, the same label in another group.
     """
-    by_fold = {name.casefold(): name for name in columns}
-    names = COLUMNS if wanted is None else (wanted,)
+    names = COLUMNS if wanted is None else (plain(wanted),)
     for name in names:
-        found = by_fold.get(name.casefold())
-        if found is not None and _useful(labels, columns[found]):
-            return found
+        for found in columns:
+            if plain(found) == name and _useful(labels, columns[found]):
+                return found
     return None
 
 

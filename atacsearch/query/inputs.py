@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from ..readers.inputs import Items, ReadOptions
     from ..readers.report import ReadReport
 
+
+def is_file(text: str) -> bool:
+    """Whether a query names something on disk: what is no possible path is not."""
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
+
+
 _NEAR = 5  # names shown where one was not found
 
 
@@ -27,6 +36,8 @@ def read_all(inputs: Sequence[str | Path], universe: Universe, options: ReadOpti
     """
     from ..readers.inputs import read_items
 
+    if not inputs:
+        raise InputError("no input: give one file or more")
     found = [items for path in inputs for items in read_items(path, universe, options)]
     for items in found:
         for line in items.report.lines():

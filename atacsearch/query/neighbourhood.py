@@ -22,6 +22,7 @@ Floats = npt.NDArray[np.floating[Any]]
 
 K = 30  # neighbours that are looked at
 WIDTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # times the median distance to the nearest item of another group
+ONE_WIDTH = (1.0,)  # of a single class, which any width names alike
 FLOOR = 0.1  # weight, next to the nearest neighbour's 1, that every class gets
 NOBODY = -1  # code of a neighbour that does not vote
 
@@ -77,6 +78,8 @@ def fit_neighbourhood(
     column: str = "",
     *,
     asked: npt.NDArray[np.int64],
+    classes: Sequence[str] | None = None,
+    k: int = K,
 ) -> Neighbourhood:
     """Choose the width and fit the calibration on reference items.
 
@@ -87,13 +90,17 @@ def fit_neighbourhood(
         groups: [n] group of each; None where there is one only, so that an item is held out alone.
         column: label column of the groups.
         asked: rows that stand for queries.
+        classes: names of all classes, sorted, where some may be missing from `labels`.
+        k: neighbours that vote.
 
     Returns:
-        The neighbourhood; without a calibration where too few items have a neighbour of another group.
+        The neighbourhood; without a calibration where too few items have a neighbour of another group. With one
+        class every confidence is 1, and the calibration says what is unlike it.
     """
-    classes, codes = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
+    known = np.unique(np.asarray(labels if classes is None else classes, dtype=str))
+    codes = np.searchsorted(known, np.asarray(labels, dtype=str))
     own = np.arange(len(codes)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    near, distance = held_out_neighbours(vectors, own, asked, K)
+    near, distance = held_out_neighbours(vectors, own, asked, k)
     answerable = np.array(
         [np.any((codes == codes[row]) & (own != own[row])) for row in asked]
         if groups is not None
@@ -102,14 +109,14 @@ def fit_neighbourhood(
     near, distance, rows = near[answerable], distance[answerable], asked[answerable]
     typical = float(np.nanmedian(distance[:, 0])) if len(rows) else 0.0
     scale = max(typical, 1e-4)
-    if len(rows) < 2 or len(classes) < 2:
-        return Neighbourhood(K, scale * WIDTHS[2], None)
+    if len(rows) < 2:
+        return Neighbourhood(k, scale * WIDTHS[2], None)
     voters = np.where(near >= 0, codes[np.maximum(near, 0)], NOBODY)
     best: tuple[float, float, Calibration | None] | None = None
-    for times in WIDTHS:
-        scores = neighbour_scores(voters, distance, len(classes), times * scale)
+    for times in WIDTHS if len(known) > 1 else ONE_WIDTH:
+        scores = neighbour_scores(voters, distance, len(known), times * scale)
         found = fit_calibration(
-            classes.tolist(),
+            known.tolist(),
             scores,
             codes[rows],
             np.asarray(depth)[rows],
@@ -122,7 +129,7 @@ def fit_neighbourhood(
         if best is None or loss < best[0] - 1e-9:
             best = (loss, times * scale, found)
     assert best is not None
-    return Neighbourhood(K, best[1], best[2])
+    return Neighbourhood(k, best[1], best[2])
 
 
 def held_out_neighbours(

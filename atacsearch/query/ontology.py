@@ -203,4 +203,5 @@ def cell_ontology() -> Ontology:
 
 def _folded(text: str) -> str:
     words = re.sub(r"(?<=\w)\+(?=\W|$)", " positive", text.casefold())
+    words = re.sub(r"(?<=\w)-(?=\s|$)", " negative", words)
     return re.sub(r"[-_\s]+", " ", words).strip().removesuffix("s")

@@ -86,6 +86,10 @@ def overlap(
 
     snapshot = session.snapshot()
     kinds = _kinds(snapshot, collections, where, by)
+    known = {c for kind in kinds for c in snapshot.columns(kind)}
+    for name in columns or ():
+        if name not in known:
+            raise InputError(f"--columns {name}: no such column; there are: {', '.join(sorted(known))}")
     asked = ask(session, query, options or ReadOptions())
     if together:
         asked = asked.together(str(query))
@@ -113,8 +117,10 @@ def overlap(
             raise _too_many(asked)
         table = _table(asked, WORDS[kind], shown_by, names, rows)
         if columns and kind != "regions" and own_by == BY_ID:
-            labels = snapshot.rows(kind, table["value"].to_pylist(), columns)
-            for name in labels.column_names:
+            # What another of the collections has is null here.
+            own = [name for name in columns if name in snapshot.columns(kind)]
+            labels = snapshot.rows(kind, table["value"].to_pylist(), own)
+            for name in own:
                 table = table.append_column(name, labels[name])
         tables.append(table)
     found = pa.concat_tables(tables, promote_options="permissive")

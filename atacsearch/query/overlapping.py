@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..genome.intervals import Intervals, sorted_unique
 from .asking_regions import asked_intervals, region_tokens
+from .inputs import is_file
 from .regionstring import format_region
 from .session import Session
 
@@ -58,7 +59,7 @@ def ask(session: Session, query: str | Path, options: ReadOptions) -> Asked:
         GenomeError: of another genome.
     """
     text = str(query)
-    if Path(text).exists():
+    if is_file(text):
         return _from_file(session, text, options)
     wanted = asked_intervals(session, text, options)
     region_tokens(session, text, wanted)  # says what was asked; an error where it overlaps nothing

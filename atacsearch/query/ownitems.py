@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..genome.tokensets import TokenSets
+from .groups import named, plain
 
 if TYPE_CHECKING:
     from ..readers.inputs import Items
@@ -36,21 +37,21 @@ class OwnItems:
         self.names = [n for x in self.items for n in x.sets.names]
         self.token_sets = TokenSets.concat([x.sets for x in self.items])
         self.groups: list[tuple[list[str | None], dict[str, str]]] = []
-        columns = {name.casefold(): name for name in self.snapshot.columns(self.kind)}
         for name in self.identity:
-            mine = values_of(self.items, name)
-            if name not in columns or mine is None:
+            mine = values_of(self.items, name, plain)
+            if mine is None:
                 continue
-            theirs = self.snapshot.table(self.kind, [columns[name]])[columns[name]].to_pylist()
             asked = {v for v in mine if v is not None}
-            shared = {
-                i: str(v)
-                for i, v in zip(self.snapshot.all_ids(self.kind), theirs, strict=True)
-                if v is not None and str(v) in asked
-            }
-            if shared:
-                self.groups.append((mine, shared))
-                self.shared_column = self.shared_column or name
+            for column in (c for c in self.snapshot.columns(self.kind) if plain(c) == name):
+                theirs = map(named, self.snapshot.table(self.kind, [column])[column].to_pylist())
+                shared = {
+                    i: v
+                    for i, v in zip(self.snapshot.all_ids(self.kind), theirs, strict=True)
+                    if v is not None and v in asked
+                }
+                if shared:
+                    self.groups.append((mine, shared))
+                    self.shared_column = self.shared_column or name
 
     def shares_identity(self) -> bool:
         """Whether the reference holds items of a study or donor of the query."""
@@ -79,21 +80,23 @@ class OwnItems:
         """Name the study or donor that query and reference share."""
         if self.left_out:
             session.say(
-                f"{len(self.left_out):,} items are of a {self.shared_column} that the reference holds, too: its items "
+                f"{len(self.left_out):,} items have their {self.shared_column} in common with reference items, which "
                 "did not vote on them (--same-group lets them)"
             )
 
 
-def values_of(items: Sequence[Items], name: str) -> list[str | None] | None:
-    """[n] values of a label column of the query, None where no input has it."""
+def values_of(
+    items: Sequence[Items], name: str, same: Callable[[str], str] = str.casefold
+) -> list[str | None] | None:
+    """[n] values of a label column of the query, None where no input has it; names are alike where `same` is."""
     found: list[str | None] = []
     any_there = False
     for x in items:
         labels = getattr(x, "labels", None)
-        own = {} if labels is None else {c.casefold(): c for c in labels.column_names}
-        if labels is not None and name in own:
+        own = {} if labels is None else {same(c): c for c in labels.column_names}
+        if labels is not None and same(name) in own:
             any_there = True
-            found += [None if v is None else str(v) for v in labels[own[name]].to_pylist()]
+            found += [named(v) for v in labels[own[same(name)]].to_pylist()]
         else:
             found += [None] * len(x.ids)
     return found if any_there else None

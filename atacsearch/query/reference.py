@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ORIGIN = "_origin"  # `cell_type_origin`: author, ontology-mapped or predicted
 PREDICTED = "predicted"
 OURS = "atacsearch_"  # columns that `annotate` wrote
+FEW = 5  # items of every class that any draw of voters holds, where there are so many
 
 
 @dataclass(frozen=True)
@@ -136,9 +137,20 @@ def _check_values(label: str, known: set[str], only: Sequence[str], without: Seq
 
 
 def sampled(reference: Reference, most: int, seed: int = 0) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """Ids and classes of at most this many voters, drawn evenly, in the order of ids."""
+    """Ids and classes of about this many voters at most, in the order of ids.
+
+    They are drawn evenly, but for the first `FEW` of every class: a rare one must not be lost.
+    """
     ids = sorted(reference.codes)
+    codes = np.array([reference.codes[i] for i in ids], np.int64)
     if len(ids) > most:
-        chosen = np.sort(np.random.default_rng(seed).choice(len(ids), most, replace=False))
-        ids = [ids[i] for i in chosen]
-    return ids, np.array([reference.codes[i] for i in ids], np.int64)
+        order = np.random.default_rng(seed).permutation(len(ids))
+        place = np.argsort(codes[order], kind="stable")  # by class, in the order of the draw
+        first = np.searchsorted(codes[order][place], np.arange(len(reference.classes)))
+        rare = np.concatenate([place[at : at + FEW] for at in first])
+        rare = rare[np.arange(len(rare)) < most]
+        kept = np.zeros(len(ids), bool)
+        kept[order[rare]] = True
+        kept[order[~kept[order]][: most - int(kept.sum())]] = True
+        ids, codes = [ids[i] for i in np.flatnonzero(kept)], codes[kept]
+    return ids, codes

@@ -164,7 +164,9 @@ def _text(value: Any, number: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return number.format(value)
+        # Whole numbers are counts or ids that a gap in their column made decimal: no digit of them is rounded away.
+        whole = value.is_integer() and 1e5 <= abs(value) < 2**53
+        return str(int(value)) if whole else number.format(value)
     return str(value)
 
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import InputError
+
 if TYPE_CHECKING:
     from ..encode.encoder import Encoder
     from ..genome.genes import GeneAnnotation
@@ -45,6 +47,13 @@ def silent(text: str) -> None:
 
 def no_progress(n: int) -> None:
     """Drop a step of progress."""
+
+
+def kind_of(word: str) -> str:
+    """The name of the collection that users call so. Raises `InputError` for another word."""
+    if word not in KINDS:
+        raise InputError(f"{word}: no such collection; expected {', '.join(KINDS)}")
+    return KINDS[word]
 
 
 @dataclass

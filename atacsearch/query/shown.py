@@ -21,6 +21,7 @@ WELL_KNOWN = (
     "cell_type", "cell_line", "celltype", "tissue", "assay", "target", "biosample", "donor", "sample", "batch",
     "study", "condition", "context", "chrom", "start", "end", "name",
 )  # fmt: skip
+ALWAYS = ("query", "rank", "id", "distance")
 STATISTICS_SHOWN = ("shared", "expected", "jaccard", "odds_ratio", "q_value")
 
 
@@ -55,6 +56,7 @@ def for_reading(table: Any, known: Mapping[str, Column], items: int, keep: Seque
         items: number of its items.
         keep: columns to keep in any case.
     """
-    shown = {*labels_to_show(known, items), *STATISTICS_SHOWN, *keep}
+    shown = {*labels_to_show(known, items), *STATISTICS_SHOWN, *keep, *ALWAYS}
     counted = {*STATISTICS, *FUSED}
-    return table.select([c for c in table.column_names if c in shown or not (c in known or c in counted)])
+    own = {*known, *(f"label_{name}" for name in known)}
+    return table.select([c for c in table.column_names if c in shown or not (c in own or c in counted)])

@@ -23,7 +23,7 @@ from .groups import IDENTITY
 from .neighbourhood import NOBODY, neighbour_scores
 from .ownitems import OwnItems
 from .reference import Reference, reference_of
-from .session import KINDS, VECTOR, Progress, Session, no_progress
+from .session import VECTOR, Progress, Session, kind_of, no_progress
 
 if TYPE_CHECKING:
     from ..model.classhead import ClassHead
@@ -101,7 +101,7 @@ def transfer(
     options = options or TransferOptions()
     snapshot = session.snapshot()
     kind = (
-        KINDS[options.reference] if options.reference else _reference_kind(snapshot, items[0].kind, session)
+        kind_of(options.reference) if options.reference else _reference_kind(snapshot, items[0].kind, session)
     )
     references = [
         reference_of(
@@ -168,14 +168,18 @@ def _head_for(
     why = ""
     if strange:
         why = f"the class head of {reference.label} does not know {', '.join(strange[:3])}"
+    elif options.where:
+        why = f"--where chooses who votes, and the class head of {reference.label} was trained on all"
     elif own.shares_identity():
         why = f"the class head of {reference.label} was trained on the query's own {own.shared_column}"
     if why and options.by == "head":
-        hint = "" if strange else "; --same-group allows it"
+        hint = "; --same-group allows it" if not strange and not options.where else ""
         raise InputError(f"--by head: {why}{hint}")
     if why:
         session.say(f"{why}: neighbours name the items")
         return None
+    if options.k is not None:
+        session.say(f"-k {options.k}: a class head names the items, so no neighbours vote (--by neighbours)")
     return head
 
 
@@ -197,7 +201,7 @@ def _by_head(
         probabilities[filled] = softmax(START * scores.astype(np.float64), allowed)
     else:
         probabilities[filled] = head.calibration.probabilities(scores, allowed)
-        novelty[filled] = head.calibration.novelty(scores, own.token_sets.lengths[filled])
+        novelty[filled] = head.calibration.novelty(scores, own.token_sets.lengths[filled], allowed)
     nearest = np.full(n, np.nan)
     found = voters_of(
         snapshot, reference, general[filled], 1, lambda q, i, d: own.among(int(filled[q]), i, d)
@@ -229,8 +233,8 @@ def _by_neighbours(
     vectors: npt.NDArray[np.float32],
     options: TransferOptions,
 ) -> LabelCalls:
-    near = neighbourhood_of(session, snapshot, reference)
-    k = options.k or near.k
+    near = neighbourhood_of(session, snapshot, reference, options.k)
+    k = near.k
     filled = np.flatnonzero(vectors.any(1))
     found = voters_of(
         snapshot, reference, vectors[filled], k, lambda q, i, d: own.among(int(filled[q]), i, d)

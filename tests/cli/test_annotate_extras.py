@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 from tiny_world import World, cells, of_type, regions, write_h5ad
 
 import atacsearch as ats
+from atacsearch.errors import InputError
 
 TERMS = {"B": "CL:0000236", "NK": "CL:0000623"}
 
@@ -196,3 +197,60 @@ def test_python_says_the_same(world: World, typed: Path, tmp_path: Path) -> None
     voters, shared = index.explain(world.query, "cell_type", "s2-1")
     assert voters.loc[0, "label"] == "NK"
     assert list(shared.columns[:3]) == ["chrom", "start", "end"]
+
+
+def test_a_column_called_as_one_of_the_answer_hides_nothing(run: Run, world: World, tmp_path: Path) -> None:
+    cells = ad.read_h5ad(world.reference)
+    cells.obs["rank"] = [f"r{i}" for i in range(cells.n_obs)]
+    cells.write_h5ad(tmp_path / "ranked.h5ad")
+    index = tmp_path / "my.index"
+    assert run("index", "create", index, "--model", world.model).code == 0
+    assert run("index", "add-cells", index, tmp_path / "ranked.h5ad").code == 0
+    words = ("search", "cells", world.query, "--index", index, "-k", 2)
+    row = run(*words, "--format", "tsv").rows()[0]
+    assert row["rank"] == "1"
+    assert row["label_rank"].startswith("r")
+    assert "rank" in run(*words).out.splitlines()[0].split()
+
+
+def test_python_refuses_what_it_does_not_know(typed: Path, world: World) -> None:
+    with ats.open_index(typed) as index:
+        with pytest.raises(InputError, match="no such collection"):
+            index.calibrate("bedfiles")
+        with pytest.raises(InputError, match="no such collection"):
+            index.annotate(world.query, "cell_type", reference="bedfiles")
+        with pytest.raises(InputError, match="no input"):
+            index.annotate([], "cell_type")
+        assert "cell_type" in index.search("cells", world.query, columns="cell_type").columns
+
+
+def test_calibration_by_a_column_leaves_that_column_out(run: Run, index: Path) -> None:
+    answer = run("index", "calibrate", index, "--group", "Donor", "--format", "tsv")
+    assert answer.code == 0, answer.err
+    rows = {r["label"]: r["group"] for r in answer.rows()}
+    assert rows["cell_type"] == "donor"
+    assert "donor" not in rows
+    assert "no such column" in run("index", "calibrate", index, "--group", "colour").err
+
+
+def test_clusters_are_found_in_any_case_and_before_the_work(
+    run: Run, world: World, typed: Path, tmp_path: Path
+) -> None:
+    cells = ad.read_h5ad(world.query)
+    cells.obs["Leiden"] = ["0" if i % 2 else "1" for i in range(cells.n_obs)]
+    cells.write_h5ad(tmp_path / "clustered.h5ad")
+    words = ("annotate", tmp_path / "clustered.h5ad", "--index", typed, "--label", "cell_type")
+    answer = run(*words, "--clusters", "Leiden", "--format", "tsv")
+    assert answer.code == 0, answer.err
+    assert {r["cluster_label"] for r in answer.rows()} == {"B", "NK"}
+    wrong = run(*words, "--clusters", "louvain")
+    assert wrong.code == 2
+    assert "vote" not in wrong.err
+
+
+def test_explain_shows_the_status_and_takes_nothing_beside(run: Run, world: World, typed: Path) -> None:
+    words = ("annotate", world.query, "--index", typed, "--label", "cell_type", "--explain", "s2-0")
+    assert run(*words).code == 0
+    refused = run(*words, "--doublets")
+    assert refused.code == 2
+    assert "leave out" in refused.err

@@ -86,6 +86,16 @@ def test_output_where_nothing_can_be_written(run: Run, world: World, built: Path
     refused(run("index", "create", built, "--model", world.model), "is an index already")
 
 
+@pytest.mark.parametrize("name", ["calls.csv", "calls.tsv.gz"])
+def test_output_in_a_form_that_is_not_written(
+    run: Run, world: World, built: Path, tmp_path: Path, name: str
+) -> None:
+    answer = run("annotate", world.query, "--index", built, "--label", "cell_type", "-o", tmp_path / name)
+    assert answer.code == 2
+    assert "use .tsv, .json or .parquet" in answer.err
+    assert not (tmp_path / name).exists()
+
+
 def test_another_genome(run: Run, world: World, built: Path) -> None:
     hg19 = write_h5ad(world.folder / "hg19.h5ad", 3, 6, genome="hg19")
     refused(annotate(run, built, hg19), "hg19", "hg38")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from calling import Run
 from tiny_world import PER_CHROM, World, of_type, regions
@@ -65,3 +66,30 @@ def test_bad_input(
     answer = run("compare", *sides, "--index", built, *options)
     assert answer.code == 2
     assert message in answer.err
+
+
+def test_the_rest_of_a_context_is_the_rest_of_its_label(run: Run, built: Path) -> None:
+    words = [
+        json.loads(run("compare", side, "rest", "--index", built, "--q", 1, "--format", "json").out)
+        for side in ("B", "cell_type=B")
+    ]
+    assert [r["n_b"] for r in words[0]] == [r["n_b"] for r in words[1]]
+
+
+def test_a_long_condition_is_no_path(run: Run, built: Path) -> None:
+    values = ", ".join(["B", *(f"'a name of a cell type that is rather long {i}'" for i in range(9))])
+    answer = run("compare", f"cell_type in ({values})", "cell_type=NK", "--index", built, "--q", 1)
+    assert answer.code == 0, answer.err
+
+
+def test_a_difference_of_just_the_least_one_is_kept() -> None:
+    from types import SimpleNamespace
+
+    from atacsearch.query.compare import _answer
+
+    universe = SimpleNamespace(intervals=regions())
+    session = SimpleNamespace(universe=universe, say=lambda text: None)
+    counts = np.zeros((2 * PER_CHROM, 2), np.int64)
+    counts[:2] = [[900, 600], [900, 601]]
+    table = _answer(session, ("a", "b"), counts, (3000, 3000), 0.1, 0.05, None)  # type: ignore[arg-type]
+    assert table["n_b"].to_pylist() == [600]

@@ -59,7 +59,7 @@ def test_annotate_gives_one_row_an_item_in_order(run: Run, world: World, built: 
             assert row == dict(zip(COLUMNS, ["s2-4", "", "0", "0", "", "unknown"], strict=True))
         else:
             assert row["label"] == ("B" if number % 2 == 0 else "NK")
-    assert "items are of a donor that the reference holds" in answer.err
+    assert "items have their donor in common with reference items" in answer.err
     assert "Encoding on cpu float32" in answer.err
     assert "% of the peaks overlap the universe" in answer.err
 

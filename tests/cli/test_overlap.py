@@ -113,6 +113,7 @@ def test_an_older_index_and_a_damaged_one(run: Run, index: Path) -> None:
         ("chr1:200-100", (), "ends before it starts"),
         (FIRST_TWO, ("--by", "colour"), "no such column"),
         ("NOGENE", (), "no gene of the gene table"),
+        (FIRST_TWO, ("--columns", "colour"), "no such column; there are: assay, cell_type"),
     ],
 )
 def test_bad_input_gets_one_line(
@@ -134,3 +135,15 @@ def test_an_empty_index(run: Run, world: World, tmp_path: Path) -> None:
     answer = run("overlap", FIRST_TWO, "--index", tmp_path / "e")
     assert answer.code == 2
     assert "the index is empty" in answer.err
+
+
+def test_columns_by_any_case_and_of_one_collection_alone(run: Run, built: Path) -> None:
+    rows = [
+        run("overlap", FIRST_TWO, "--index", built, "--by", by, "--format", "tsv").rows()
+        for by in ("cell_type", "CELL_TYPE")
+    ]
+    assert [(r["value"], r["n_open"]) for r in rows[0]] == [(r["value"], r["n_open"]) for r in rows[1]]
+    words = ("--by", "id", "--columns", "assay", "--format", "tsv")
+    both = run("overlap", FIRST_TWO, "--index", built, *words).rows()
+    assert {r["assay"] for r in both if r["collection"] == "beds"} == {"ATAC-seq", ""}
+    assert {r["assay"] for r in both if r["collection"] == "cells"} == {""}

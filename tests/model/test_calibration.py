@@ -59,6 +59,19 @@ def test_classes_that_are_not_allowed_get_nothing() -> None:
     assert np.allclose(p.sum(1), 1)
 
 
+def test_novelty_is_judged_by_the_classes_that_may_be_answers() -> None:
+    scores, _, depth = drawn(200, 2)
+    found = fitted()
+    own = found.probabilities(scores).argmax(1) == 1
+    allowed = np.array([True, False, True, True])
+    new = found.novelty(scores, depth, allowed)
+    assert np.allclose(new[~own], found.novelty(scores, depth)[~own])
+    masked = scores.copy()
+    masked[:, 1] = -1e9
+    assert np.allclose(new, found.novelty(masked, depth))
+    assert new[own].mean() > found.novelty(scores, depth)[own].mean() + 1
+
+
 @pytest.mark.parametrize("coverage", [0.8, 0.9, 0.99])
 def test_label_sets_hold_the_truth_at_their_rate(coverage: float) -> None:
     scores, truth, _ = drawn(20_000, 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from memory_reference import make_session, two_types
 
@@ -15,7 +16,7 @@ from atacsearch.model.measures import (
     log_loss,
 )
 from atacsearch.query.calibrate import neighbourhood_of, read_calibrations, report, write_calibrations
-from atacsearch.query.groups import group_column
+from atacsearch.query.groups import group_column, named, plain
 from atacsearch.query.neighbourhood import (
     FLOOR,
     NOBODY,
@@ -24,7 +25,7 @@ from atacsearch.query.neighbourhood import (
     held_out_neighbours,
     neighbour_scores,
 )
-from atacsearch.query.reference import reference_of
+from atacsearch.query.reference import Reference, reference_of, sampled
 
 
 def test_scores_agree_with_a_slow_count() -> None:
@@ -135,3 +136,71 @@ def test_a_stored_neighbourhood_counts_for_its_own_vector(tmp_path: Path, vector
     found = neighbourhood_of(session, snapshot, reference_of(session, snapshot, "cells", "cell_type"))  # type: ignore[arg-type]
     assert (found.width == 123.0) == (vector == "general")
     assert found.vector == "general"
+
+
+def test_a_draw_of_voters_keeps_rare_classes() -> None:
+    codes = {f"i{n:04d}": 2 if n in (7, 900) else n % 2 for n in range(1000)}
+    reference = Reference("cells", "cell_type", ("a", "b", "rare"), codes)
+    ids, drawn = sampled(reference, 40)
+    assert len(ids) == 40
+    assert ids == sorted(ids)
+    assert np.bincount(drawn, minlength=3)[2] == 2
+    assert [codes[i] for i in ids] == drawn.tolist()
+
+
+def test_a_class_without_items_keeps_its_place() -> None:
+    vectors, labels, groups = grouped(0.1)
+    found = fit_neighbourhood(
+        vectors, labels, np.full(240, 9), groups, "donor", asked=np.arange(240), classes=["a", "aa", "b"]
+    )
+    assert found.calibration is not None
+    assert found.calibration.classes == ("a", "aa", "b")
+    assert set(found.calibration.held_out.truth.tolist()) == {0, 2}
+
+
+def test_one_class_alone_says_what_is_unlike_it() -> None:
+    vectors, labels, groups = grouped(0.1)
+    own = np.array(labels) == "a"
+    found = fit_neighbourhood(
+        vectors[own],
+        np.array(labels)[own].tolist(),
+        np.full(own.sum(), 9),
+        np.array(groups)[own].tolist(),
+        "donor",
+        asked=np.arange(own.sum()),
+    )
+    assert found.calibration is not None
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    distance = np.sort(1 - unit[~own] @ unit[own].T, axis=1)[:, : found.k]
+    scores = neighbour_scores(np.zeros(distance.shape, np.int64), distance, 1, found.width)
+    novelty = found.calibration.novelty(scores, np.full(len(scores), 9))
+    assert np.mean(novelty > found.calibration.novelty_limit()) > 0.5
+
+
+def test_items_without_a_group_vote_but_are_not_asked() -> None:
+    snapshot = two_types()
+    donor = [None if i in (0, 40) else f"d{i % 2}" for i in range(60)]
+    at = snapshot.labels.column_names.index("donor")
+    snapshot.labels = snapshot.labels.set_column(at, "donor", pa.array(donor))
+    session = make_session(snapshot, lambda sets: snapshot.points)
+    reference = reference_of(session, snapshot, "cells", "cell_type")  # type: ignore[arg-type]
+    found = neighbourhood_of(session, snapshot, reference)  # type: ignore[arg-type]
+    assert found.calibration is not None
+    assert found.calibration.held_out.groups == ("d0", "d1")
+    assert len(found.calibration.held_out) == 38, "40 have a label, two of them no donor"
+
+
+def test_as_many_vote_as_the_width_was_chosen_for() -> None:
+    snapshot = two_types()
+    session = make_session(snapshot, lambda sets: snapshot.points)
+    reference = reference_of(session, snapshot, "cells", "cell_type")  # type: ignore[arg-type]
+    found = [neighbourhood_of(session, snapshot, reference, k).k for k in (None, 3, 12)]  # type: ignore[arg-type]
+    assert found == [30, 3, 12]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1, "1"), (1.0, "1"), ("1", "1"), (1.5, "1.5"), (float("nan"), None), (None, None)]
+)
+def test_groups_are_the_same_as_numbers_and_as_text(value: object, text: str | None) -> None:
+    assert named(value) == text
+    assert plain("Donor_ID") == plain("donor") == "donor"

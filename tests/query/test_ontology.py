@@ -48,6 +48,8 @@ def test_the_bundled_table_is_whole() -> None:
         ("B_cell", "CL:0000236"),
         ("Monocytes", "CL:0000576"),
         ("CD14+ monocyte", "CL:0001054"),
+        ("IgM- memory B cell", None),
+        ("IgM memory B cell", "CL:0000971"),
         ("Microglial cell", "CL:0000129"),
         ("NK cell", "CL:0000623"),
         ("CL:0000236", "CL:0000236"),

@@ -41,6 +41,11 @@ def test_tsv_escapes_tabs_and_leaves_missing_values_empty(table: pa.Table) -> No
     ]
 
 
+def test_whole_numbers_that_a_gap_made_decimal_keep_their_digits() -> None:
+    values = pa.table({"n": pa.array([1234577.0, None, 12.0, 0.1234567])})
+    assert text(values, "tsv").split() == ["n", "1234577", "12", "0.123457"]
+
+
 def test_json_is_valid_and_has_null_for_nan(table: pa.Table) -> None:
     rows = json.loads(text(table, "json"))
     assert rows[1] == {"item": "b\tc", "n": None, "x": None, "ok": False}

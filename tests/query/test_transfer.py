@@ -216,7 +216,7 @@ def test_the_own_donor_does_not_vote(reference: MemorySnapshot) -> None:
     items.labels = pa.table({"donor": ["d0"]})
     session = make_session(reference, lambda sets: vectors)
     strict = annotate(session, [items], ["cell_type"])["nearest_distance"][0].as_py()
-    assert "of a donor that the reference holds" in session.said[-1]
+    assert "have their donor in common with reference items" in session.said[-1]
     loose = annotate(session, [items], ["cell_type"], same_group=True)["nearest_distance"][0].as_py()
     assert loose < strict
 
