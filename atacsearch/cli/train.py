@@ -10,7 +10,7 @@ import click
 from .commandline import command_line
 from .lazy import LazyCommand, LazyGroup
 from .options import debug_option, device_option, read_options, reader_options
-from .training import common_options, watch
+from .training import RATE, common_options, watch
 
 
 @click.group(
@@ -43,7 +43,7 @@ def train() -> None:
 @common_options("small")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the input, at the most [default: 5].")
 @click.option("--batch-size", type=click.IntRange(2), help="Sets a step [default: 16].")
-@click.option("--lr", type=float, help="Peak learning rate [default: 5e-4].")
+@click.option("--lr", type=RATE, help="Peak learning rate [default: 5e-4].")
 @click.option("--max-tokens", type=click.IntRange(2), help="Tokens of one set in one step [default: 512].")
 @click.option(
     "--replacement",
@@ -173,7 +173,7 @@ def pretrain(
 @common_options("tiny")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the cells, at the most [default: 8].")
 @click.option("--batch-size", type=click.IntRange(4), help="Cells a step [default: 64].")
-@click.option("--lr", type=float, help="Peak learning rate [default: 1e-3].")
+@click.option("--lr", type=RATE, help="Peak learning rate [default: 1e-3].")
 @click.option(
     "--loss",
     type=click.Choice(["head", "proxy", "triplet", "contrastive"]),
@@ -220,8 +220,9 @@ def celltype(
     table from a truncated SVD of its cells, those of --unlabelled inputs included. Cells without a label are
     left out. By default the encoder stays as it is and a class head is fitted on it: cells that are indexed with this
     model get a second vector, named after the label, by which `annotate` transfers that label. A part of the
-    cells is held out for the figures of the model card (and to tell when to stop, where the encoder is trained):
-    a whole batch where --batch has three or more, else a tenth of every label.
+    cells is held out for the figures of the model card: for a head in five folds, of whole batches where --batch has
+    two or more; where the encoder is trained, to tell when to stop, too, a whole batch of three or more, else a
+    tenth of every label.
 
     \b
     Example:
@@ -263,16 +264,22 @@ def celltype(
         )
     if dry_run:
         return
+    about = f"{out}: {summary['cells']:,} cells, {len(summary['classes'])} labels"
+    if loss == "head" and not summary["figures"]:
+        say(
+            f"{about}; nothing could be held out ({summary['held_out']}): every label is in one group only or has "
+            "one cell, so that confidence is uncalibrated"
+        )
+        return
     if loss == "head":
         ours, theirs = summary["figures"].values()
         say(
-            f"{out}: {summary['cells']:,} cells, {len(summary['classes'])} labels; {ours['accuracy']:.3f} of "
-            f"{summary['cells_held_out']:,} held-out cells named right ({summary['held_out']}), "
-            f"{theirs['accuracy']:.3f} by TF-IDF + SVD + kNN"
+            f"{about}; {ours['accuracy']:.3f} of {summary['cells_held_out']:,} held-out cells named right "
+            f"({summary['held_out']}), {theirs['accuracy']:.3f} by TF-IDF + SVD + kNN"
         )
         return
     say(
-        f"{out}: {summary['cells']:,} cells, {len(summary['classes'])} labels; best epoch "
+        f"{about}; best epoch "
         f"{summary['best_epoch'] + 1} of {summary['epochs_run']}: {summary['held_out_accuracy']:.3f} of "
         f"{summary['cells_held_out']:,} held-out cells nearest to their own label ({summary['held_out']})"
     )

@@ -9,7 +9,7 @@ import click
 
 from .commandline import command_line
 from .options import debug_option, device_option, read_options, reader_options
-from .training import common_options, watch
+from .training import RATE, common_options, watch
 
 
 @click.command()
@@ -19,14 +19,14 @@ from .training import common_options, watch
 @common_options("tiny")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the cells [default: 8].")
 @click.option("--batch-size", type=click.IntRange(4), help="Cells a step [default: 64].")
-@click.option("--lr", type=float, help="Peak learning rate [default: 1e-3].")
+@click.option("--lr", type=RATE, help="Peak learning rate [default: 1e-3].")
 @click.option(
     "--strength", type=click.FloatRange(0), help="Weight of the reversed gradient at its peak [default: 1]."
 )
 @click.option("--layers", type=click.IntRange(1), help="Last encoder layers that train [default: 2].")
 @click.option(
     "--table-lr",
-    type=click.FloatRange(0),
+    type=click.FloatRange(0, 1),
     help="Learning rate of the token table; 0 leaves it as it is [default: 0].",
 )
 @click.option(

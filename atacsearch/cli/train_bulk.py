@@ -98,7 +98,8 @@ def bulk(
         return
     say(f"{out}: {summary['files']:,} files; held out to choose: {summary['held_out']}")
     for label, found in summary["labels"].items():
-        say(
-            f"  {label}: {found['classes']} values of {found['files']:,} files, {found['head']}; "
-            f"{found['held_out_accuracy']:.3f} of held-out files nearest to their own value"
-        )
+        right = found["held_out_accuracy"]
+        measured = "no file could be held out to choose or to measure"
+        if right is not None:
+            measured = f"{right:.3f} of held-out files nearest to their own value"
+        say(f"  {label}: {found['classes']} values of {found['files']:,} files, {found['head']}; {measured}")

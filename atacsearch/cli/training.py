@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+RATE = click.FloatRange(0, 1, min_open=True)  # of learning
+
 
 def common_options(default_size: str) -> Callable[[Any], Any]:
     """Options that every training command takes."""
@@ -25,7 +27,13 @@ def common_options(default_size: str) -> Callable[[Any], Any]:
                 is_flag=True,
                 help="Say sizes, steps and the expected time, from a few timed steps; write nothing.",
             ),
-            click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random."),
+            click.option(
+                "--seed",
+                type=click.IntRange(0, 2**32 - 1),
+                default=0,
+                show_default=True,
+                help="Seed of everything random.",
+            ),
             click.option(
                 "--size",
                 type=click.Choice(["tiny", "small", "base"]),

@@ -101,7 +101,7 @@ class Universe:
             universe._digests = digests
         if noted and noted.get("regions_digest") not in (None, universe.regions_digest):
             raise DigestError(
-                f"{_side_file(path)} was written for other regions (digest {noted['regions_digest'][:12]}, "
+                f"{side_file(path)} was written for other regions (digest {noted['regions_digest'][:12]}, "
                 f"this file {universe.regions_digest[:12]}); remove it or restore the BED file"
             )
         return universe
@@ -146,7 +146,7 @@ class Universe:
             "regions_digest": self.regions_digest,
             "digest": self.digest,
         }
-        write_atomically(_side_file(path), (json.dumps(side, indent=1) + "\n").encode())
+        write_atomically(side_file(path), (json.dumps(side, indent=1) + "\n").encode())
         return path
 
     # -- what it is
@@ -368,12 +368,12 @@ def _digest_head(genome: str | None) -> bytes:
     return (genome or "").encode() + b"\n"
 
 
-def _side_file(path: Path) -> Path:
+def side_file(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
 def _read_side_file(path: Path) -> dict[str, Any] | None:
-    side = _side_file(path)
+    side = side_file(path)
     try:
         noted = json.loads(side.read_text())
     except FileNotFoundError:

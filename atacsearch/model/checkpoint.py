@@ -141,34 +141,49 @@ class Model:
     def save(self, path: str | Path) -> Path:
         """Write the checkpoint folder; what was there under these names is replaced as a whole.
 
+        `config.json` goes first and comes last: a folder whose writing was broken off is none of a checkpoint.
+
         Returns:
             The folder.
         """
         path = Path(path)
         path.mkdir(parents=True, exist_ok=True)
+        universe, digest = self.universe, self.digest  # read before anything is written over
+        (path / CONFIG).unlink(missing_ok=True)
         state = {k: v.detach().cpu().contiguous() for k, v in self.module.state_dict().items()}
         if self.bare:
             state = {k.removeprefix(ENCODER_PREFIX): v for k, v in state.items()}
         _replace(path / WEIGHTS, lambda tmp: save_file(state, tmp, metadata={"format": "pt"}))
-        config = self.config.to_dict(self.architecture)
-        _replace(path / CONFIG, lambda tmp: tmp.write_text(json.dumps(config, indent=2) + "\n"))
         if self.pool_weights is not None:
             own = {POOL_WEIGHTS: self.pool_weights.cpu()}
             _replace(path / OWN_TENSORS, lambda tmp: save_file(own, tmp))
+        else:
+            (path / OWN_TENSORS).unlink(missing_ok=True)
         if self.heads:
             _replace(path / HEADS, lambda tmp: save_heads(self.heads, tmp))
         else:
             (path / HEADS).unlink(missing_ok=True)
         own_fields = {**self.own, "heads": {label: head.dim for label, head in self.heads.items()}}
-        fields = {"genome": self.universe.genome, **own_fields, "model_digest": self.digest}
+        fields = {"genome": universe.genome, **own_fields, "model_digest": digest}
         _replace(path / OWN_FIELDS, lambda tmp: tmp.write_text(json.dumps(fields, indent=2) + "\n"))
-        target = path / UNIVERSE
-        if isinstance(self.universe_source, Path):
-            if not (target.exists() and target.samefile(self.universe_source)):
-                shutil.copyfile(self.universe_source, target)
-        else:
-            self.universe.save(target)
+        self._save_universe(path / UNIVERSE)
+        config = self.config.to_dict(self.architecture)
+        _replace(path / CONFIG, lambda tmp: tmp.write_text(json.dumps(config, indent=2) + "\n"))
         return path
+
+    def _save_universe(self, target: Path) -> None:
+        """Write the universe and what is noted beside it, or copy both as they are."""
+        from ..genome.universe import side_file
+
+        source = self.universe_source
+        if not isinstance(source, Path):
+            source.save(target)
+        elif not (target.exists() and target.samefile(source)):
+            noted, copy = side_file(source), side_file(target)
+            copy.unlink(missing_ok=True)
+            _replace(target, lambda tmp: shutil.copyfile(source, tmp))
+            if noted.exists():
+                _replace(copy, lambda tmp: shutil.copyfile(noted, tmp))
 
 
 def load_model(source: str | Path) -> Model:
@@ -277,6 +292,10 @@ def _replace(target: Path, write: Any) -> None:
     """Write under a temporary name, then rename, so that a killed process leaves no half file."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     write(temporary)
+    # safetensors makes files that their owner alone can read; a model is as readable as what lies beside it.
+    mask = os.umask(0)
+    os.umask(mask)
+    temporary.chmod(0o666 & ~mask)
     os.replace(temporary, target)
 
 

@@ -28,7 +28,7 @@ from .losses import cosine_proxy_loss, replace_tokens
 from .mixing import mixing
 from .objectives import Anchor, apart, in_order
 from .optimise import Optimiser
-from .state import RunFolder, fingerprint
+from .state import RunFolder, fingerprint, origin
 from .vectors import embed_sets
 
 Progress = Callable[[dict[str, Any]], None]
@@ -123,7 +123,8 @@ def train_batch(
     kept = None if labels is None else np.array([labels[int(i)] for i in rows], dtype=object)
     parts = split_cells(codes.astype(np.int64), kept, settings)
     model = with_batch_head(model, len(names), settings.seed)
-    description = {"task": "batch", "batches": names.tolist(), "labels": labels, **asdict(settings)}
+    description = {"task": "batch", "batches": codes.tolist(), "names": names.tolist(), "labels": labels}
+    description |= {**origin(model), **asdict(settings)}
     run = RunFolder(out, fingerprint(description, cells), restart=restart)
     loop = _Loop(model, cells, codes.astype(np.int64), names, kept, parts, settings, choose_device(device))
     if run.state is not None:

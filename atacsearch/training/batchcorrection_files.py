@@ -16,6 +16,7 @@ from .card import Card, sources, write_card
 from .plan import describe, duration, expect, time_steps, time_warm_start
 from .preparing import Say, prepare
 from .pretrain import PretrainSettings, pretrain
+from .state import check_out
 from .warmstart import warm_start
 
 Progress = Callable[[dict[str, Any]], None]
@@ -71,6 +72,7 @@ def batch_files(
         InputError: no such column, or one batch only.
     """
     settings = settings or BatchSettings()
+    check_out(out)
     work = prepare(inputs, discriminator=True, seed=settings.seed, say=say, **preparation)
     batches = work.labels(batch)
     found = sorted({b for b in batches if b is not None})

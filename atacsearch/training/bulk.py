@@ -37,6 +37,7 @@ from .bulkfit import (
 )
 from .bulklabels import Codes, LabelTable
 from .bulkspace import Matrix
+from .holdout import NO_GROUP, groups_at, names_of
 from .state import RunFolder, fingerprint
 
 Progress = Callable[[dict[str, Any]], None]
@@ -131,8 +132,8 @@ def train_bulk(
     kept = np.flatnonzero((sets.lengths > 0) & np.array(filled, bool))
     sets = sets.take(kept)
     table = LabelTable({name: list(values) for name, values in columns.items()}).take(kept)
-    _check(table)
-    own_groups = None if groups is None else np.array([str(groups[int(i)]) for i in kept])
+    check_labels(table)
+    own_groups = None if groups is None else groups_at(groups, kept)
     fold, how = folds_of(table, own_groups, settings.folds, settings.seed)
     data = {"task": "bulk", "labels": {k: list(v) for k, v in table.columns.items()}, **asdict(settings)}
     run = RunFolder(out, fingerprint(data | {"folds": fold.tolist()}, sets), restart=restart)
@@ -146,7 +147,8 @@ def train_bulk(
     for number, label in enumerate(columns):
         if label not in scores:
             scores[label] = {c.name: (round(s, 5), round(e, 5)) for c, (s, e) in trial.scores(label).items()}
-            run.log(event="label", epoch=number, label=label, **{k: v[0] for k, v in scores[label].items()})
+            shown = {k: None if np.isnan(v[0]) else v[0] for k, v in scores[label].items()}
+            run.log(event="label", epoch=number, label=label, **shown)
             run.save(scores=scores)
         best = pick({c: scores[label][c.name] for c in trial.choices(label)})
         heads[label] = fit_choice(sets, table, label, best, model.config.n_regions, settings, followed=beside)
@@ -155,7 +157,9 @@ def train_bulk(
             "files": sum(v is not None for v in table.columns[label]),
             "crossed_by": table.crossing(label),
             "head": best.name,
-            "held_out_accuracy": scores[label][best.name][0],
+            "held_out_accuracy": None
+            if np.isnan(scores[label][best.name][0])
+            else scores[label][best.name][0],
         }
         if progress is not None:
             progress(
@@ -176,7 +180,10 @@ def pick(scores: dict[Choice, tuple[float, float]]) -> Choice:
     Scores of a hundred files cannot tell neighbouring settings apart; the rule of one standard error (Breiman et
     al., Classification and Regression Trees, 1984) then takes the simplest, which is listed first.
     """
-    best, error = max(scores.values())
+    known = [score for score in scores.values() if not np.isnan(score[0])]
+    if not known:
+        return next(iter(scores))
+    best, error = max(known)
     return next(choice for choice, (score, _) in scores.items() if score >= best - error)
 
 
@@ -197,7 +204,8 @@ def fit_choice(
     return fit_plain(sets, table, label, choice.power, n_regions, fit, followed)
 
 
-def _check(table: LabelTable) -> None:
+def check_labels(table: LabelTable) -> None:
+    """Raise `InputError` where a label cannot get a vector."""
     if not table.columns:
         raise InputError("bulk training needs at least one label column: --label cell_type,assay,target")
     for label in table.columns:
@@ -217,17 +225,38 @@ def folds_of(
     that a replicate never answers for its twin.
     """
     rng = np.random.default_rng(seed)
-    if groups is not None and len(np.unique(groups)) >= MIN_GROUPS:
-        unit_of, word = groups, "whole groups"
-    else:
-        codes = table.codes(list(table.columns))[0]
-        unit_of = codes
-        why = "no --group" if groups is None else "fewer than three groups"
-        word = f"random files, those with the same labels together ({why})"
-    names, place = np.unique(unit_of, return_inverse=True)
+    if groups is not None and len(names_of(groups)) >= MIN_GROUPS:
+        fold, number = _dealt(groups, folds, rng)
+        fold[groups == NO_GROUP] = -1
+        return fold, f"{number} folds of whole groups"
+    why = "no --group" if groups is None else "fewer than three groups"
+    fold, number = _dealt(table.codes(list(table.columns))[0], folds, rng)
+    if all(_answerable(table.codes([label])[0], fold) for label in table.columns):
+        return fold, f"{number} folds of random files, those with the same labels together ({why})"
+    # Where the labels together tell no more than one of them, no value would be left to answer with.
+    codes = table.codes(list(table.columns))[0]
+    fold = np.zeros(len(codes), np.int64)
+    at = 0
+    for code in np.unique(codes):
+        rows = rng.permutation(np.flatnonzero(codes == code))
+        fold[rows] = (np.arange(len(rows)) + at) % folds
+        at += len(rows)
+    return fold, f"{folds} folds of random files of every value ({why})"
+
+
+def _dealt(
+    units: npt.NDArray[Any], folds: int, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.int64], int]:
+    """[n] fold of each file, files of one unit together, and the number of folds."""
+    names, place = np.unique(units, return_inverse=True)
     number = min(folds, len(names))
     order = rng.permutation(np.arange(len(names)) % max(number, 1))
-    return order[place].astype(np.int64), f"{number} folds of {word}"
+    return order[place].astype(np.int64), number
+
+
+def _answerable(codes: npt.NDArray[np.int64], fold: npt.NDArray[np.int64]) -> bool:
+    """Whether any value of a label is in two folds."""
+    return any(len(np.unique(fold[codes == code])) > 1 for code in np.unique(codes[codes >= 0]))
 
 
 class _Trial:
@@ -258,10 +287,10 @@ class _Trial:
         return [Choice(power, shrink) for power in powers for shrink in self.settings.shrinks]
 
     def scores(self, label: str) -> dict[Choice, tuple[float, float]]:
-        """Mean score of every choice over the folds, and its standard error; 0 where nothing could be held out."""
+        """Mean score of every choice over the folds, and its standard error; NaN where nothing could be held out."""
         choices = self.choices(label)
         hits = {c: np.zeros((3, 2)) for c in choices}
-        for fold in np.unique(self.fold):
+        for fold in np.unique(self.fold[self.fold >= 0]):
             train, held = np.flatnonzero(self.fold != fold), np.flatnonzero(self.fold == fold)
             table = self.table.take(train)
             if len(train) < 3 or len(table.codes([label])[1]) < 2:
@@ -351,6 +380,6 @@ def _score(hits: Matrix) -> tuple[float, float]:
     """
     right, asked = hits[hits[:, 1] > 0].T
     if not len(asked):
-        return 0.0, 0.0
+        return float("nan"), 0.0
     share = right / asked
     return float(share.mean()), float(np.sqrt(share * (1.0 - share) / asked).mean())

@@ -10,14 +10,15 @@ from typing import Any
 
 from ..genome.tokensets import TokenSets
 from ..model.checkpoint import Model
-from .bulk import BulkSettings, train_bulk
+from .bulk import BulkSettings, check_labels, train_bulk
 from .bulkfit import fit_plain, fit_residual
 from .bulklabels import LabelTable
 from .card import Card, sources, write_card
 from .celltype import Progress
 from .plan import describe, duration, size
-from .preparing import prepare
+from .preparing import prepare, say_groups
 from .pretrain import PretrainSettings, pretrain
+from .state import check_out
 from .warmstart import warm_start
 
 Say = Callable[[str], None]
@@ -65,6 +66,7 @@ def bulk_files(
     """
     settings = settings or BulkSettings()
     labels = list(dict.fromkeys(labels))
+    check_out(out)
     work = prepare(
         inputs,
         unlabelled=unlabelled,
@@ -75,6 +77,9 @@ def bulk_files(
     )
     columns: dict[str, Sequence[str | None]] = {label: work.labels(label) for label in labels}
     groups = work.labels(group) if group is not None else None
+    if groups is not None:
+        say_groups(f"--group {group}", groups, say)
+    check_labels(LabelTable(columns))
     if dry_run:
         _say_plan(work.model, work.sets, columns, settings, pretraining, say)
         return {}

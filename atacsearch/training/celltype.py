@@ -24,10 +24,10 @@ from ..model.atacformer import pool
 from ..model.checkpoint import Model
 from ..model.device import choose_device
 from .batches import Batch, mix, subsample
-from .holdout import hold_out
+from .holdout import groups_at, hold_out
 from .losses import contrastive_loss, cosine_proxy_loss, triplet_loss
 from .optimise import Optimiser
-from .state import RunFolder, fingerprint
+from .state import RunFolder, fingerprint, origin
 
 LOSSES = ("proxy", "triplet", "contrastive")  # that train the encoder
 SEEN = 64  # training cells of a class from which its mean vector is made
@@ -114,14 +114,25 @@ def train_celltype(
     if len(classes) < 2:
         raise InputError(f"cell-type training needs at least 2 labels, got {classes.tolist()}")
     cells = sets.take(rows)
-    groups = None if batches is None else np.array([str(batches[int(i)]) for i in rows])
+    groups = None if batches is None else groups_at(batches, rows)
     train, held, how = hold_out(codes, groups, settings.holdout, settings.seed)
 
     run = RunFolder(
         out,
-        fingerprint({"task": "celltype", "classes": classes.tolist(), **asdict(settings)}, cells),
+        fingerprint(
+            {
+                "task": "celltype",
+                "classes": classes.tolist(),
+                "labels": codes.tolist(),
+                "groups": None if groups is None else groups.tolist(),
+                **origin(model),
+                **asdict(settings),
+            },
+            cells,
+        ),
         restart=restart,
     )
+    model.heads = {}  # they were fitted on what the encoder gave before
     loop = _Loop(model, cells, codes, classes, train, held, settings, choose_device(device), groups)
     if run.state is not None:
         loop.load_state_dict(run.state["loop"])

@@ -17,11 +17,12 @@ import numpy as np
 from ..errors import InputError
 from ..genome.tokensets import TokenSets
 from ..genome.weighting import inverse_document_frequency
-from ..model.checkpoint import Model
+from ..model.checkpoint import GENERAL, Model
 from ..model.device import choose_device
 from .classfit import fit_views
 from .comparison import labelled_rows
 from .crossfit import calibrated, cross_fit
+from .holdout import names_of
 from .neighbours import scores
 from .state import RunFolder, fingerprint
 from .vectors import embed_sets
@@ -44,6 +45,7 @@ def train_class_head(
     fresh: bool = False,
     seed: int = 0,
     device: str = "auto",
+    restart: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Give `model` a head for `label` and save it in `out`.
@@ -61,14 +63,17 @@ def train_class_head(
         fresh: whether the model is the warm start of its input and nothing else, see `cross_fit`.
         seed: of draws.
         device: `auto`, `cpu` or `cuda`.
+        restart: begin anew where an unfinished run of another kind lies in `out`.
         progress: called with a record after each step.
 
     Returns:
         What was done: cells, classes, how cells were held out, and the figures of both methods on them.
 
     Raises:
-        InputError: fewer than two classes.
+        InputError: fewer than two classes; a label called as the encoder's own vector.
     """
+    if label == GENERAL:
+        raise InputError(f"--label {label}: the name of the vector without labels; rename the column")
     rows, codes, groups = labelled_rows(sets, labels, batches)
     classes = np.unique(np.array([str(labels[int(i)]) for i in rows]))
     if len(classes) < 2:
@@ -78,7 +83,7 @@ def train_class_head(
     run = RunFolder(
         out,
         fingerprint({"task": "class head", "label": label, "seed": seed, "classes": classes.tolist()}, cells),
-        restart=True,  # there is nothing to resume: all of it takes some minutes
+        restart=restart,  # it keeps no state of its own, since all of it takes some minutes
     )
     run.log(event="start", cells=len(cells), classes=len(classes))
 
@@ -105,7 +110,7 @@ def train_class_head(
         done=lambda step, steps: done(step, steps, "held-out folds"),
     )
     share, calibration = calibrated(
-        held, classes, names, cells.lengths, groups, batch_column if groups is not None else ""
+        held, classes, names, cells.lengths, groups, batch_column if len(names_of(groups)) > 1 else ""
     )
     called = held.scores(share).argmax(1) if calibration is None else calibration.held_out.called
     figures = {}

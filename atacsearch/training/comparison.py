@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..genome.tokensets import TokenSets
 from ..model.checkpoint import Model
+from .holdout import groups_at
 from .neighbours import nearest, scores, svd_vectors
 from .vectors import embed_sets
 
@@ -23,13 +24,14 @@ def labelled_rows(
     """The items that labelled training uses, those with a label and a token.
 
     Returns:
-        Their rows, the code of each one's label (in sorted order of labels), and its batch or None.
+        Their rows, the code of each one's label (in sorted order of labels), and its batch (`holdout.NO_GROUP` where
+        it has none) or None.
     """
     rows = np.flatnonzero(
         [label is not None and n > 0 for label, n in zip(labels, sets.lengths, strict=True)]
     )
     _, codes = np.unique(np.array([str(labels[int(i)]) for i in rows]), return_inverse=True)
-    groups = None if batches is None else np.array([str(batches[int(i)]) for i in rows])
+    groups = None if batches is None else groups_at(batches, rows)
     return rows, codes.astype(np.int64), groups
 
 

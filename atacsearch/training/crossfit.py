@@ -20,6 +20,7 @@ from ..genome.tokensets import TokenSets
 from ..model.calibration import MIN_GROUPS, Calibration, fit_calibration
 from ..model.labelheads import unit
 from .classfit import SHARE, fit_views, weights
+from .holdout import names_of
 from .neighbours import nearest, svd_vectors
 from .warmstart import svd_table
 
@@ -76,7 +77,7 @@ def cross_fit(
         sets: [n] token sets.
         general: [n, d] the encoder's vectors of them.
         names: [n] class of each.
-        groups: [n] donor, library or replicate, or None.
+        groups: [n] donor, library or replicate, `holdout.NO_GROUP` where there is none, or None.
         idf: [V] weights of regions.
         n_regions: V.
         joined: whether unlabelled sets joined the training of the encoder.
@@ -135,14 +136,16 @@ def calibrated(
         classes: K names.
         names: [n] class of each item.
         depth: [n] open regions of each.
-        groups: [n] donor, library or replicate, or None.
+        groups: [n] donor, library or replicate of each, or None.
         column: label column of the groups.
 
     Returns:
         The share, and the calibration; None where there are too few items.
     """
     truth = np.searchsorted(classes, names[held.rows])
-    held_groups = ["all"] * len(held.rows) if groups is None else groups[held.rows].tolist()
+    held_groups = ["all"] * len(held.rows)
+    if groups is not None and len(names_of(groups)) > 1:
+        held_groups = groups[held.rows].tolist()
     found: list[tuple[float, float, Calibration | None]] = []
     for share in SHARES if len(set(held_groups)) >= MIN_GROUPS else (SHARE,):
         fitted = fit_calibration(
@@ -170,8 +173,9 @@ def folds_of(
     """[n] fold of each item, at most `FOLDS` of them, and how they were made.
 
     Whole groups, the largest first, each into the smallest fold; with one group each class is dealt out at random.
+    Items of no group are in no fold (-1): they train every head.
     """
-    found = [] if groups is None else np.unique(groups).tolist()
+    found = names_of(groups)
     fold = np.zeros(len(names), np.int64)
     if groups is None or len(found) < 2:
         at = 0
@@ -182,8 +186,11 @@ def folds_of(
         return fold, f"{FOLDS} random folds of every class (one group only)"
     n = min(FOLDS, len(found))
     sizes = np.zeros(n)
+    fold -= 1
     for name in sorted(found, key=lambda g: (-int((groups == g).sum()), g)):
         smallest = int(np.argmin(sizes))
         fold[groups == name] = smallest
         sizes[smallest] += (groups == name).sum()
-    return fold, f"{n} folds of whole groups, of {len(found)} groups"
+    loose = int(np.count_nonzero(fold < 0))
+    more = f"; {loose:,} items without a group train every head" if loose else ""
+    return fold, f"{n} folds of whole groups, of {len(found)} groups{more}"

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import InputError
+
+NO_GROUP = ""  # of an item whose donor, library or collection nobody stated: it trains, and is never held out
 MIN_GROUPS = 3  # with two groups, holding one out would cost half of the reference
+
+
+def groups_at(groups: Sequence[str | None], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.str_]:
+    """[m] group of each of these rows, `NO_GROUP` where it has none."""
+    return np.array(
+        [NO_GROUP if groups[int(i)] is None else str(groups[int(i)]) for i in rows], dtype=np.str_
+    )
+
+
+def names_of(groups: npt.NDArray[Any] | None) -> list[str]:
+    """The groups that there are, sorted."""
+    return [] if groups is None else [str(name) for name in np.unique(groups) if name != NO_GROUP]
 
 
 def hold_out(
@@ -17,24 +33,31 @@ def hold_out(
 
     Args:
         codes: [n] class of each row.
-        groups: [n] donor, library or replicate of each row, or None.
+        groups: [n] donor, library or replicate of each row, `NO_GROUP` where it has none, or None.
         share: wanted share of held-out rows.
         seed: of the draw.
 
     Returns:
         Training rows, held-out rows, and a sentence that says how they were chosen. A class never loses its
         last training row; a held-out row always belongs to a class that is trained.
+
+    Raises:
+        InputError: every class has one row.
     """
     rng = np.random.default_rng(seed)
-    if groups is not None:
-        names, sizes = np.unique(groups, return_counts=True)
-        if len(names) >= MIN_GROUPS:
-            name = names[np.argmin(np.abs(sizes - share * len(codes)))]
-            held = np.flatnonzero(groups == name)
-            trained = np.unique(codes[groups != name])
-            held = held[np.isin(codes[held], trained)]
-            if len(held):
-                return np.flatnonzero(groups != name), held, f"the whole group '{name}'"
+    names = names_of(groups)
+    if groups is not None and len(names) >= MIN_GROUPS:
+        sizes = np.array([np.count_nonzero(groups == name) for name in names])
+        name = names[int(np.argmin(np.abs(sizes - share * len(codes))))]
+        held = np.flatnonzero(groups == name)
+        trained = np.unique(codes[groups != name])
+        held = held[np.isin(codes[held], trained)]
+        if len(held):
+            return np.setdiff1d(np.arange(len(codes)), held), held, f"the whole group '{name}'"
+    if np.bincount(codes).max() < 2:
+        raise InputError(
+            "every label has one item, so that none can be held out: --loss head, the default, can do that"
+        )
     picked: list[npt.NDArray[np.int64]] = []
     for code in np.unique(codes):
         rows = rng.permutation(np.flatnonzero(codes == code))
@@ -43,5 +66,5 @@ def hold_out(
     if not len(held):  # classes too small for the share: one row of the largest
         held = np.flatnonzero(codes == np.bincount(codes).argmax())[-1:]
     train = np.setdiff1d(np.arange(len(codes)), held)
-    why = "one group only" if groups is None or len(set(groups.tolist())) < 2 else "fewer than three groups"
+    why = "one group only" if len(names) < 2 else "fewer than three groups"
     return train, held, f"a random tenth of every class ({why})" if share == 0.1 else f"random cells ({why})"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..errors import InputError
 from ..genome.tokensets import TokenSets
 from ..model.atacformer import Packing, pool
 from ..model.checkpoint import Model
@@ -209,7 +210,10 @@ def judge(
     network.train(was_training)
     x, y = torch.cat(logits), torch.cat(truth)
     if float(y.min()) == float(y.max()):
-        raise ValueError("held-out sets without a replaced and an untouched token")
+        raise InputError(
+            f"the {len(sets):,} held-out sets hold too few tokens for some to be replaced and others not: pretraining "
+            "needs more or larger sets"
+        )
     return {
         "held_out_loss": round(float(F.binary_cross_entropy_with_logits(x, y)), 5),
         "held_out_token_accuracy": round(float(((x > 0) == (y > 0.5)).float().mean()), 5),

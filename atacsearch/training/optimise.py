@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..errors import InputError
+
 CLIP = 1.0
 WARM_UP = 0.1  # share of all steps
 
@@ -53,7 +55,9 @@ class Optimiser:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.adam, rate)
 
     def step(self, loss: Tensor) -> None:
-        """Backpropagate `loss` and move the parameters."""
+        """Backpropagate `loss` and move the parameters. Raises `InputError` where it is no number any more."""
+        if not math.isfinite(float(loss.detach())):
+            raise InputError("training diverged: its loss is no number any more; give a lower --lr")
         self.adam.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, CLIP)

@@ -13,7 +13,9 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+import numpy as np
+
+from ..errors import GenomeError, InputError
 from ..genome.tokensets import TokenSets
 from ..model.checkpoint import Model, load_model, new_model
 from ..model.config import sized_config
@@ -116,8 +118,25 @@ def prepare(
     counting = next((i.counting for i in items if i.counting), None)
     model = start.model(size, discriminator, seed, counting, say)
     more = TokenSets.concat([i.sets for i in others]) if others else None
+    if more is not None:
+        filled = np.flatnonzero(more.lengths)
+        if len(filled) < len(more):
+            say(
+                f"{len(more) - len(filled):,} unlabelled items have no region of the universe and are left out"
+            )
+        more = more.take(filled) if len(filled) else None
     joined = TokenSets.concat([i.sets for i in items])
     return Training(model, start.loaded is None, items, joined, others, more)
+
+
+def say_groups(option: str, groups: Sequence[str | None], say: Say) -> None:
+    """Say where a column of groups, as `--batch donor`, has one value only, or none for some items."""
+    found = sorted({group for group in groups if group is not None})
+    missing = sum(group is None for group in groups)
+    if len(found) == 1:
+        say(f"{option}: one value only ({found[0]}); nothing to correct or hold out")
+    if missing:
+        say(f"{option}: {missing:,} items have no value; they are trained on and never held out as a group")
 
 
 def prepare_corpus(
@@ -255,10 +274,17 @@ def _begin(
     if base is not None:
         loaded = load_model(base)
         remember_parent(loaded, base)
+        if options.counting is not None and loaded.counting not in (None, options.counting):
+            raise InputError(
+                f"--counting {options.counting}: this model counts by {loaded.counting}; leave the option out"
+            )
         if loaded.counting is not None:
             options = replace(options, counting=loaded.counting)  # type: ignore[arg-type]
         return _Start(loaded.universe, options, loaded)
     if universe is not None:
+        noted = Universe.load(universe).genome
+        if options.genome is not None and noted not in (None, options.genome):
+            raise GenomeError(f"--genome {options.genome}: {universe} is a universe of {noted}")
         return _Start(Universe.load(universe, genome=options.genome), options, None)
     if options.liftover is not None:
         raise InputError(

@@ -41,7 +41,7 @@ from .objectives import (
 )
 from .optimise import Optimiser
 from .sources import MemorySource
-from .state import RunFolder, fingerprint
+from .state import RunFolder, fingerprint, origin
 from .warmstart import warm_start
 
 Progress = Callable[[dict[str, Any]], None]
@@ -143,7 +143,15 @@ def pretrain(
             most=settings.max_tokens,
             seed=settings.seed,
         )
-    key = fingerprint({"task": "pretrain", **asdict(settings), "corpus": sets.digest, "parts": team.size})
+    model.heads = {}  # they were fitted on what the encoder gave before
+    about = {
+        "task": "pretrain",
+        **asdict(settings),
+        **origin(model),
+        "corpus": sets.digest,
+        "parts": team.size,
+    }
+    key = fingerprint(about)
     if team.leads:
         run = RunFolder(out, key, restart=restart)
     team.wait()

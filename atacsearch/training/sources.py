@@ -103,6 +103,11 @@ class FileSource:
             raise InputError(
                 f"{path}: no column tokens; expected a file of atacsearch tokenize, got {schema.names}"
             )
+        kind = schema.field("tokens").type
+        if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or not pa.types.is_integer(
+            kind.value_type
+        ):
+            raise InputError(f"{path}: its column tokens is {kind}; expected lists of whole numbers")
         found = (schema.metadata or {}).get(DIGEST_KEY, b"").decode()
         if found and found != universe_digest:
             raise InputError(
@@ -118,6 +123,8 @@ class FileSource:
     @property
     def n_tokens(self) -> int:
         """Number of tokens, as the footer counts them: an empty set counts as one."""
+        if not self.n_blocks:
+            return 0
         names = [
             self.metadata.row_group(0).column(i).path_in_schema for i in range(self.metadata.num_columns)
         ]

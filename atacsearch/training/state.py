@@ -11,13 +11,16 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..errors import InputError
 from ..genome.tokensets import TokenSets
 from .plot import PLOT, draw_log
+
+if TYPE_CHECKING:
+    from ..model.checkpoint import Model
 
 STATE, LOG = "training_state.pt", "training.jsonl"
 
@@ -29,6 +32,29 @@ def fingerprint(settings: dict[str, Any], *data: TokenSets) -> str:
         h.update(sets.offsets.tobytes())
         h.update(sets.tokens.tobytes())
     return h.hexdigest()
+
+
+def check_out(path: str | Path) -> None:
+    """Refuse a folder of other things, which a model must not be mixed with.
+
+    Raises:
+        InputError: the folder is neither empty nor that of a model or of a training run.
+    """
+    from ..model.checkpoint import CONFIG, OWN_FIELDS, WEIGHTS
+
+    path = Path(path)
+    if not path.is_dir():
+        return
+    names = {entry.name for entry in path.iterdir()}
+    if names and not names & {CONFIG, OWN_FIELDS, WEIGHTS, STATE, LOG, "pretraining"}:
+        raise InputError(
+            f"{path}: this folder holds other files ({sorted(names)[0]} ...) and no model; name a new folder"
+        )
+
+
+def origin(model: Model) -> dict[str, Any]:
+    """What a fingerprint says of the model that a run begins with: its sizes, and the checkpoints behind it."""
+    return {"config": model.config.to_dict(model.architecture), "parents": model.own.get("parents")}
 
 
 class RunFolder:
@@ -62,7 +88,8 @@ class RunFolder:
         if not writes:
             return
         if self.state is None:
-            (self.path / LOG).unlink(missing_ok=True)
+            for name in (LOG, PLOT):
+                (self.path / name).unlink(missing_ok=True)
         elif (self.path / LOG).exists():
             # What was logged after the state was saved will be done, and logged, again.
             os.truncate(self.path / LOG, self.state["log_bytes"])

@@ -28,13 +28,15 @@ from .crossfit import FOLDS, drawn_for_folds
 from .distributed import Team, join_team
 from .holdout import hold_out
 from .plan import describe, duration, expect, size, time_head, time_steps, time_warm_start
-from .preparing import Say, Training, prepare, prepare_corpus
+from .preparing import Say, Training, prepare, prepare_corpus, say_groups
 from .pretrain import PretrainSettings, pretrain
+from .state import check_out
 from .warmstart import warm_start
 
 __all__ = ["Training", "celltype_files", "prepare", "pretrain_files"]
 
 Progress = Callable[[dict[str, Any]], None]
+MADE = ".atacsearch-tokens"  # folder, in that of the model, of the token files that training makes for itself
 
 
 def pretrain_files(
@@ -54,7 +56,7 @@ def pretrain_files(
 
     Args:
         inputs: token files, h5ad, fragments, BED files or manifests. What is no token file becomes one in
-            `out/tokens` first, which is removed at the end.
+            `out` first, which is removed at the end.
         out: folder for the checkpoint.
         settings: see `PretrainSettings`.
         device: `auto`, `cpu` or `cuda`.
@@ -68,11 +70,12 @@ def pretrain_files(
         The trained model; for a dry run the model as a few steps left it.
     """
     settings = settings or PretrainSettings()
+    check_out(out)
     team, device = join_team(device)
     if not team.leads:
         say, progress = (lambda text: None), None
     with ExitStack() as stack:
-        folder = Path(out) / "tokens"
+        folder = Path(out) / MADE
         if dry_run:
             made = stack.enter_context(tempfile.TemporaryDirectory(prefix="atacsearch-dry-run-"))
             folder = Path(made)
@@ -192,6 +195,7 @@ def celltype_files(
         The summary of `train_celltype`; empty for a dry run.
     """
     settings = settings or CelltypeSettings()
+    check_out(out)
     work = prepare(
         inputs,
         discriminator=pretraining is not None,
@@ -204,8 +208,10 @@ def celltype_files(
         say(f"{len(work.unlabelled):,} unlabelled items beside {len(work.sets):,}")
     labels = work.labels(label)
     batches = work.labels(batch) if batch is not None else None
-    if batches is not None and len(set(batches)) == 1:
-        say(f"--batch {batch}: one value only ({batches[0]}); nothing to correct or hold out")
+    if batches is not None:
+        say_groups(f"--batch {batch}", batches, say)
+    if not warm and not work.fresh:
+        say("--no-warm-start: a model that is gone on from keeps its token table anyway")
     warm = warm and work.fresh
 
     def fine_tune(folder: Path, watch: Progress | None) -> dict[str, Any]:
@@ -223,6 +229,7 @@ def celltype_files(
                 fresh=warm and pretraining is None,
                 seed=settings.seed,
                 device=device,
+                restart=restart,
                 progress=watch,
             )
         return train_celltype(
@@ -301,6 +308,10 @@ def celltype_files(
         )
         notes.append(
             "Training stopped at the epoch that did best on these items, which favours the model a little."
+        )
+    if warm or pretraining is not None or not work.fresh:
+        notes.append(
+            "What the encoder was made of without labels (SVD, pretraining) had the held-out items in it, too."
         )
     more = None if work.unlabelled is None else f"{len(work.unlabelled):,} items joined without their labels."
     write_card(
