@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+SEED = click.IntRange(0, 2**32 - 1)
 RATE = click.FloatRange(0, 1, min_open=True)  # of learning
 
 
@@ -29,7 +30,7 @@ def common_options(default_size: str) -> Callable[[Any], Any]:
             ),
             click.option(
                 "--seed",
-                type=click.IntRange(0, 2**32 - 1),
+                type=SEED,
                 default=0,
                 show_default=True,
                 help="Seed of everything random.",

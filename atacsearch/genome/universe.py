@@ -369,6 +369,7 @@ def _digest_head(genome: str | None) -> bytes:
 
 
 def side_file(path: Path) -> Path:
+    """Where `save` notes the genome of a universe."""
     return path.with_name(path.name + ".json")
 
 

@@ -56,7 +56,7 @@ def hold_out(
             return np.setdiff1d(np.arange(len(codes)), held), held, f"the whole group '{name}'"
     if np.bincount(codes).max() < 2:
         raise InputError(
-            "every label has one item, so that none can be held out: --loss head, the default, can do that"
+            "every label has one item, so none can be held out; --loss head, the default, can do without"
         )
     picked: list[npt.NDArray[np.int64]] = []
     for code in np.unique(codes):

@@ -309,9 +309,11 @@ def celltype_files(
         notes.append(
             "Training stopped at the epoch that did best on these items, which favours the model a little."
         )
-    if warm or pretraining is not None or not work.fresh:
+    made_anew = settings.loss == "head" and warm and pretraining is None and work.unlabelled is None
+    if not made_anew and (warm or pretraining is not None or not work.fresh):
         notes.append(
-            "What the encoder was made of without labels (SVD, pretraining) had the held-out items in it, too."
+            "The encoder saw the held-out items without their labels (SVD, pretraining, or the model gone on from); "
+            "the simple method did not."
         )
     more = None if work.unlabelled is None else f"{len(work.unlabelled):,} items joined without their labels."
     write_card(
