@@ -127,6 +127,7 @@ def _view(x: Any, labels: npt.NDArray[Any], strengths: Sequence[float]) -> tuple
         with warnings.catch_warnings():
             # An early stop is a little more regularisation.
             warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # they are names
             model.fit(x, labels)
         table, offset = model.coef_.T, model.intercept_
         if table.shape[1] == 1:  # two classes: one score, that of the second
