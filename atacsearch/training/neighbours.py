@@ -6,6 +6,7 @@ SVD and the same neighbours, fitted on the reference alone.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,10 @@ def nearest(reference: Floats, labels: npt.NDArray[Any], query: Floats, k: int =
     from sklearn.neighbors import KNeighborsClassifier
 
     voters = KNeighborsClassifier(min(k, len(reference)), metric="cosine", algorithm="brute")
-    calls: npt.NDArray[Any] = voters.fit(reference, labels).predict(query)
+    with warnings.catch_warnings():
+        # Labels are names, however many there are.
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        calls: npt.NDArray[Any] = voters.fit(reference, labels).predict(query)
     return calls
 
 
