@@ -28,7 +28,7 @@ def test_calibrate_fits_confidence_anew(run: Run, world: World, built: Path) -> 
     assert 0 <= float(row["calibration_error"]) <= 1
     for words, said in (
         (("--label", "nothing"), "no such column"),
-        (("--label", "cell_type", "--group", "site"), "no such text column"),
+        (("--label", "cell_type", "--group", "site"), "no such column"),
     ):
         refused = run("index", "calibrate", built, *words)
         assert refused.code == 2
