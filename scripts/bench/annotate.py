@@ -67,7 +67,7 @@ def row(
     facts = {} if right is None else {"named_as_the_dominant_parent": right}
     walls, cpus = [one["wall"] for one in found], [one["cpu"] for one in found]
     peak = max(one["peak_mb"] for one in found)
-    stage = "annotate 10,000 cells" if size else ""
+    stage = "annotate" if size else ""
     per = "reference cells" if size else ""
     return Row(case, what, walls, cpu=cpus, peak_mb=peak, size=size, per=per, stage=stage, facts=facts)
 
