@@ -37,7 +37,7 @@ from .bulkfit import (
 )
 from .bulklabels import Codes, LabelTable
 from .bulkspace import Matrix
-from .holdout import NO_GROUP, groups_at, names_of
+from .holdout import NO_GROUP, dealt_by_class, groups_at, names_of
 from .state import RunFolder, fingerprint
 
 Progress = Callable[[dict[str, Any]], None]
@@ -234,13 +234,7 @@ def folds_of(
     if all(_answerable(table.codes([label])[0], fold) for label in table.columns):
         return fold, f"{number} folds of random files, those with the same labels together ({why})"
     # Where the labels together tell no more than one of them, no value would be left to answer with.
-    codes = table.codes(list(table.columns))[0]
-    fold = np.zeros(len(codes), np.int64)
-    at = 0
-    for code in np.unique(codes):
-        rows = rng.permutation(np.flatnonzero(codes == code))
-        fold[rows] = (np.arange(len(rows)) + at) % folds
-        at += len(rows)
+    fold = dealt_by_class(table.codes(list(table.columns))[0], folds, rng)
     return fold, f"{folds} folds of random files of every value ({why})"
 
 

@@ -20,7 +20,7 @@ from ..genome.tokensets import TokenSets
 from ..model.calibration import MIN_GROUPS, Calibration, fit_calibration
 from ..model.labelheads import unit
 from .classfit import SHARE, fit_views, weights
-from .holdout import names_of
+from .holdout import dealt_by_class, names_of
 from .neighbours import nearest, svd_vectors
 from .warmstart import svd_table
 
@@ -176,17 +176,10 @@ def folds_of(
     Items of no group are in no fold (-1): they train every head.
     """
     found = names_of(groups)
-    fold = np.zeros(len(names), np.int64)
     if groups is None or len(found) < 2:
-        at = 0
-        for name in np.unique(names):
-            rows = rng.permutation(np.flatnonzero(names == name))
-            fold[rows] = (np.arange(len(rows)) + at) % FOLDS
-            at += len(rows)
-        return fold, f"{FOLDS} random folds of every class (one group only)"
+        return dealt_by_class(names, FOLDS, rng), f"{FOLDS} random folds of every class (one group only)"
     n = min(FOLDS, len(found))
-    sizes = np.zeros(n)
-    fold -= 1
+    fold, sizes = np.full(len(names), -1, np.int64), np.zeros(n)
     for name in sorted(found, key=lambda g: (-int((groups == g).sum()), g)):
         smallest = int(np.argmin(sizes))
         fold[groups == name] = smallest

@@ -26,6 +26,17 @@ def names_of(groups: npt.NDArray[Any] | None) -> list[str]:
     return [] if groups is None else [str(name) for name in np.unique(groups) if name != NO_GROUP]
 
 
+def dealt_by_class(names: npt.NDArray[Any], folds: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """[n] fold of each row, every class dealt out at random, folds of equal size."""
+    fold = np.zeros(len(names), np.int64)
+    at = 0
+    for name in np.unique(names):
+        rows = rng.permutation(np.flatnonzero(names == name))
+        fold[rows] = (np.arange(len(rows)) + at) % folds
+        at += len(rows)
+    return fold
+
+
 def hold_out(
     codes: npt.NDArray[np.int64], groups: npt.NDArray[Any] | None, share: float, seed: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], str]:
