@@ -45,7 +45,8 @@ def check_out(path: str | Path) -> None:
     path = Path(path)
     if not path.is_dir():
         return
-    names = {entry.name for entry in path.iterdir()}
+    # A run that was killed while it read its input has left hidden files alone.
+    names = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
     if names and not names & {CONFIG, OWN_FIELDS, WEIGHTS, STATE, LOG, "pretraining"}:
         raise InputError(
             f"{path}: this folder holds other files ({sorted(names)[0]} ...) and no model; name a new folder"

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 from tiny_world import World
 
 from atacsearch.model.checkpoint import OWN_TENSORS, load_model
+from atacsearch.training.workflow import MADE
 
 
 @pytest.fixture
@@ -55,6 +56,15 @@ def test_a_folder_of_other_things_is_left_alone(run: Run, world: World, tmp_path
     assert (tmp_path / "model" / "tokens" / "notes.txt").read_text() == "keep"
     assert (out / "README.md").read_text() == "mine"
     assert not [p for p in (tmp_path / "model").iterdir() if p.name.startswith(".")]
+
+
+def test_a_run_that_was_killed_while_reading_can_be_repeated(run: Run, world: World, tmp_path: Path) -> None:
+    (tmp_path / "m" / MADE).mkdir(parents=True)
+    (tmp_path / "m" / MADE / "0.parquet").write_bytes(b"half")
+    words = ("--epochs", 1, "--size", "tiny")
+    answer = train(run, world, world.reference, tmp_path / "m", *words, kind="pretrain")
+    assert answer.code == 0, answer.err
+    assert not (tmp_path / "m" / MADE).exists()
 
 
 def test_a_model_over_another_one_keeps_nothing_of_it(run: Run, world: World, tmp_path: Path) -> None:
