@@ -22,8 +22,8 @@ from ..model.attention import HEAD_MULTIPLE, How, has_varlen
 from ..model.checkpoint import GENERAL, Model
 from ..model.classhead import ClassHead
 from ..model.device import choose_device, choose_dtype, has_fast_bfloat16
+from ..model.threads import in_order
 from .packs import Pack, packs_of
-from .threads import in_order
 
 # Tokens that go through the network at once. CPU: few enough for activations to be written to memory that the
 # process already has (blocks over 32 MB are given back to the system and cost a page fault for every 4 kB), and

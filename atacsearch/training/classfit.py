@@ -1,106 +1,163 @@
-"""Fitting of class heads: two balanced, strongly regularised multinomial regressions, one a view.
+"""Fitting of class heads: several balanced, regularised multinomial regressions, a view each, whose scores are added.
 
-Convex, so there is one answer and nothing random. Strong regularisation and equal weight of classes are what
-carries over to another donor; views whose scores are added err less than either (figures in docs/decisions.md).
+Convex, so there is one answer. Regularisation and equal weight of classes are what carries over to another donor;
+views whose scores are added err less than any of them (figures in docs/decisions.md). Views of the regions
+themselves and of principal components of them are both linear in a cell's TF-IDF row, so all of them become one
+table over the universe; the view of the encoder's unit vector stays apart.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..genome.tokensets import TokenSets
-from ..genome.weighting import inverse_document_frequency, tfidf
+from ..genome.weighting import tfidf
 from ..model.classhead import ClassHead
 from ..model.labelheads import unit
+from ..model.threads import in_order
+from .multinomial import Rows, fit_multinomial
+from .warmstart import principal_components
 
-WIDE = (0.3, 1.0, 10.0)  # inverse strengths of regularisation (scikit-learn's C) whose fits are averaged
-DEEP = (1.0,)
-SHARE = 2.0  # how often the wide view counts beside the deep one, unless held-out groups say otherwise
+REGIONS, COMPONENTS, ENCODER = "regions", "components", "encoder"
 SHARPNESS = 2.0  # times all scores: neighbours in sharper probabilities vote more nearly as the scores would
 MOST_CELLS = 50_000  # cells of a fit; of more, a part is drawn with equal chances
-ITERATIONS = 200
-# A fit stops where no entry of the gradient of the mean loss is larger than this, or than this share of the largest
-# at the start: features of many regions a cell are small, and so is their gradient.
-TOLERANCE, TOLERANCE_SHARE = 1e-3, 0.3
 
 Floats = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
-class Views:
-    """Both views as fitted, before their scores are added.
+class View:
+    """One regression.
 
     Attributes:
-        classes: K names.
-        idf: [V] float32 weights of regions.
-        wide, wide_offset: [V, K] and [K] scores of regions.
-        deep, deep_offset: [d, K] and [K] scores of the encoder's components.
+        source: what it sees: `regions` (the TF-IDF row), `components` (the row's first principal components, the very
+            first left out), or `encoder` (the encoder's vector at unit length).
+        strength: inverse strength of regularisation (scikit-learn's C).
+        weight: of its scores, unless held-out items say otherwise (see `stacking`).
+        rank: components that it sees.
     """
 
-    classes: tuple[str, ...]
-    idf: npt.NDArray[np.float32]
-    wide: Floats
-    wide_offset: Floats
-    deep: Floats
-    deep_offset: Floats
-
-    def head(self, share: float = SHARE) -> ClassHead:
-        """The head whose scores are those of the wide view `share` times and of the deep one once."""
-        w, d = weights(share)
-        return ClassHead(
-            self.classes,
-            self.idf,
-            (w * self.wide).astype(np.float16),
-            (d * self.deep).astype(np.float32),
-            (w * self.wide_offset + d * self.deep_offset).astype(np.float32),
-        )
-
-    def scores(self, sets: TokenSets, general: Floats) -> tuple[Floats, Floats]:
-        """[n, K] scores of the wide and of the deep view, each as a head of it alone would give them."""
-        deep = unit(general) @ self.deep + self.deep_offset
-        wide = replace(self, deep=np.zeros_like(self.deep), deep_offset=np.zeros_like(self.deep_offset))
-        return wide.head().scores(sets, general) / weights(SHARE)[0], deep
+    source: str
+    strength: float
+    weight: float
+    rank: int = 0
 
 
-def weights(share: float) -> tuple[float, float]:
-    """Factors of the scores of the wide and of the deep view; their sum does not depend on the share."""
-    sharp = SHARPNESS * (1 + SHARE) / (1 + share)
-    return sharp * share, sharp
+VIEWS = (
+    View(REGIONS, 0.1, 3.0),
+    View(REGIONS, 1.0, 0.7),
+    View(REGIONS, 10.0, 0.6),
+    View(COMPONENTS, 1.0, 0.5, rank=50),
+    View(COMPONENTS, 1.0, 0.3, rank=150),
+    View(ENCODER, 1.0, 0.3),
+)
+RANK = max(view.rank for view in VIEWS)
+USUAL = np.array([view.weight for view in VIEWS])
 
 
-def fit_views(
+@dataclass(frozen=True)
+class Fitted:
+    """Scores of one view: a linear function of a TF-IDF row or of the encoder's unit vector.
+
+    Attributes:
+        view: which one.
+        table: [V, K] or [d, K] float32.
+        offset: [K] float32.
+    """
+
+    view: View
+    table: npt.NDArray[np.float32]
+    offset: npt.NDArray[np.float32]
+
+    def scores(self, rows: Any, vectors: Floats) -> npt.NDArray[np.float32]:
+        """[n, K] of n items' TF-IDF rows [n, V] and encoder's unit vectors [n, d]."""
+        seen = vectors if self.view.source == ENCODER else rows
+        return np.asarray(seen @ self.table + self.offset, np.float32)
+
+
+def fitted_views(
+    rows: Any,
+    general: Floats,
+    codes: npt.NDArray[np.int64],
+    n_classes: int,
+    components: npt.NDArray[np.float32],
+) -> Iterator[Fitted]:
+    """Fit all views of one label, several at a time.
+
+    Args:
+        rows: [n, V] TF-IDF rows, scipy CSR.
+        general: [n, d] the encoder's vectors of the same items.
+        codes: [n] class of each.
+        n_classes: number K of classes.
+        components: [V, r] see `components_of`.
+
+    Yields:
+        The views in the order of `VIEWS`.
+    """
+    regions, encoder = Rows(rows), Rows(unit(general))
+    projected = np.asarray(rows @ components, np.float32)
+
+    def fit(view: View) -> Fitted:
+        if view.source != COMPONENTS:
+            seen = regions if view.source == REGIONS else encoder
+            return Fitted(view, *fit_multinomial(seen, codes, n_classes, view.strength))
+        first = projected[:, : view.rank]
+        length = np.float32(np.sqrt(np.square(first).sum(1).mean()) or 1.0)  # rows of length 1 on average
+        inner, offset = fit_multinomial(Rows(first / length), codes, n_classes, view.strength)
+        return Fitted(view, components[:, : view.rank] @ (inner / length), offset)
+
+    yield from in_order(fit, VIEWS)
+
+
+def components_of(sets: TokenSets, idf: npt.NDArray[np.float32], seed: int) -> npt.NDArray[np.float32]:
+    """[V, r] float32 principal components that views see, from at most `MOST_CELLS` of the sets."""
+    if len(sets) > MOST_CELLS:
+        rng = np.random.default_rng(seed)
+        sets = sets.take(np.sort(rng.choice(len(sets), MOST_CELLS, replace=False)))
+    return principal_components(sets, idf, RANK, seed=seed)
+
+
+def fit_head(
     sets: TokenSets,
     general: Floats,
     labels: npt.NDArray[Any],
     *,
-    idf: npt.NDArray[np.float32] | None = None,
-    n_regions: int,
+    idf: npt.NDArray[np.float32],
+    unlabelled: TokenSets | None = None,
+    weights: Floats = USUAL,
     seed: int = 0,
-) -> Views:
-    """Fit both views of one label.
+) -> ClassHead:
+    """Fit a class head.
 
     Args:
         sets: [n] token sets, none of them empty.
         general: [n, d] the encoder's vectors of them.
         labels: [n] class of each; at least two classes.
-        idf: [V] weights of regions, also from unlabelled sets; from `sets` where None.
-        n_regions: size V of the universe.
-        seed: of the draw where there are more than `MOST_CELLS`.
+        idf: [V] weights of regions, also from unlabelled sets.
+        unlabelled: further sets from which principal components are made.
+        weights: of the views' scores, in the order of `VIEWS`.
+        seed: of the components, and of draws where there are more than `MOST_CELLS` sets.
     """
-    idf = inverse_document_frequency(sets, n_regions) if idf is None else idf
+    everyone = sets if unlabelled is None else TokenSets.concat([sets, unlabelled])
+    components = components_of(everyone, idf, seed)
+    classes, codes = np.unique(labels, return_inverse=True)
     if len(sets) > MOST_CELLS:
-        chosen = drawn(labels, MOST_CELLS, seed)
-        sets, general, labels = sets.take(chosen), general[chosen], labels[chosen]
-    wide, wide_offset = _view(tfidf(sets, idf), labels, WIDE)
-    deep, deep_offset = _view(unit(general), labels, DEEP)
-    classes = tuple(str(c) for c in np.unique(labels))
-    return Views(classes, idf, wide, wide_offset, deep, deep_offset)
+        chosen = drawn(codes, MOST_CELLS, seed)
+        sets, general, codes = sets.take(chosen), general[chosen], codes[chosen]
+    wide = np.zeros((len(idf), len(classes)), np.float32)
+    deep = np.zeros((general.shape[1], len(classes)), np.float32)
+    offset = np.zeros(len(classes), np.float32)
+    views = fitted_views(tfidf(sets, idf), general, codes, len(classes), components)
+    for fitted, weight in zip(views, SHARPNESS * weights, strict=True):
+        table = deep if fitted.view.source == ENCODER else wide
+        table += np.float32(weight) * fitted.table
+        offset += np.float32(weight) * fitted.offset
+    return ClassHead(tuple(str(c) for c in classes), idf, wide.astype(np.float16), deep, offset)
 
 
 def drawn(labels: npt.NDArray[Any], most: int, seed: int) -> npt.NDArray[np.int64]:
@@ -113,33 +170,3 @@ def drawn(labels: npt.NDArray[Any], most: int, seed: int) -> npt.NDArray[np.int6
     rng = np.random.default_rng(seed)
     parts = [rng.permutation(np.flatnonzero(codes == c))[:low] for c in range(len(counts))]
     return np.sort(np.concatenate(parts))
-
-
-def _view(x: Any, labels: npt.NDArray[Any], strengths: Sequence[float]) -> tuple[Floats, Floats]:
-    """[f, K] scores of features and [K] offsets, averaged over strengths, the classes' mean taken off."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    tables, offsets = [], []
-    tolerance = min(TOLERANCE, TOLERANCE_SHARE * _first_gradient(x, labels))
-    for strength in strengths:
-        model = LogisticRegression(C=strength, class_weight="balanced", max_iter=ITERATIONS, tol=tolerance)
-        with warnings.catch_warnings():
-            # An early stop is a little more regularisation.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # they are names
-            model.fit(x, labels)
-        table, offset = model.coef_.T, model.intercept_
-        if table.shape[1] == 1:  # two classes: one score, that of the second
-            table, offset = np.hstack([-table / 2, table / 2]), np.array([-offset[0] / 2, offset[0] / 2])
-        tables.append(table - table.mean(1, keepdims=True))
-        offsets.append(offset - offset.mean())
-    return np.mean(tables, 0), np.mean(offsets, 0)
-
-
-def _first_gradient(x: Any, labels: npt.NDArray[Any]) -> float:
-    """Largest entry of the gradient of the balanced mean loss where all scores are 0."""
-    _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    k = len(counts)
-    error = (1 / k - np.eye(k, dtype=np.float32)[codes]) / (k * counts)[codes, None]
-    return float(np.abs(x.T @ error).max())

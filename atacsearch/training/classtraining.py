@@ -19,7 +19,7 @@ from ..genome.tokensets import TokenSets
 from ..genome.weighting import inverse_document_frequency
 from ..model.checkpoint import GENERAL, Model
 from ..model.device import choose_device
-from .classfit import fit_views
+from .classfit import VIEWS, fit_head
 from .comparison import labelled_rows
 from .crossfit import calibrated, cross_fit
 from .holdout import names_of
@@ -103,16 +103,15 @@ def train_class_head(
         names,
         groups,
         idf=idf,
-        n_regions=n_regions,
-        joined=unlabelled is not None,
+        unlabelled=unlabelled,
         fresh=fresh,
         seed=seed,
         done=lambda step, steps: done(step, steps, "held-out folds"),
     )
-    share, calibration = calibrated(
+    weights, calibration = calibrated(
         held, classes, names, cells.lengths, groups, batch_column if len(names_of(groups)) > 1 else ""
     )
-    called = held.scores(share).argmax(1) if calibration is None else calibration.held_out.called
+    called = held.scores(weights).argmax(1) if calibration is None else calibration.held_out.called
     figures = {}
     if len(held.rows):
         figures = {
@@ -120,14 +119,17 @@ def train_class_head(
             THEIRS: scores(names[held.rows], held.simple.astype(str)),
         }
         run.log(event="held out", **{f"held_out_{k}": v for k, v in figures[OURS].items()})
-    views = fit_views(cells, general, names, idf=idf, n_regions=n_regions)
-    model.heads[label] = replace(views.head(share), kind=kind, calibration=calibration)
+    head = fit_head(cells, general, names, idf=idf, unlabelled=unlabelled, weights=weights, seed=seed)
+    model.heads[label] = replace(head, kind=kind, calibration=calibration)
     done(1, 2, "class head")
     summary = {
         "cells": len(cells),
         "cells_held_out": len(held.rows),
         "held_out": held.how,
-        "share_of_wide_view": share,
+        "weights_of_views": {
+            f"{view.source}{view.rank or ''}, C={view.strength:g}": round(float(weight), 3)
+            for view, weight in zip(VIEWS, weights, strict=True)
+        },
         "classes": classes.tolist(),
         "held_out_accuracy": figures[OURS]["accuracy"] if figures else None,
         "figures": figures,

@@ -17,22 +17,24 @@ import numpy as np
 import numpy.typing as npt
 
 from ..genome.tokensets import TokenSets
-from ..model.calibration import MIN_GROUPS, Calibration, fit_calibration
+from ..genome.weighting import inverse_document_frequency, tfidf
+from ..model.calibration import FEWEST, Calibration, fit_calibration
 from ..model.labelheads import unit
-from .classfit import SHARE, fit_views, weights
+from .classfit import SHARPNESS, USUAL, VIEWS, components_of, fitted_views
 from .holdout import dealt_by_class, names_of
 from .neighbours import nearest, svd_vectors
-from .warmstart import svd_table
+from .stacking import fit_weights
+from .warmstart import RANK as ENCODER_RANK
 
 FOLDS = 5
-# Items that are cut into folds, and their open regions all together; of more, a part is drawn. A fit takes about ten
-# seconds a million regions, and there are five.
-MOST_CELLS, MOST_TOKENS = 15_000, 4_000_000
+# Items that are cut into folds, and their open regions all together; of more, a part is drawn. A fit takes about two
+# seconds a million regions and core, and there are five.
+MOST_CELLS, MOST_TOKENS = 15_000, 8_000_000
 FEWEST_CELLS = 1_000
-MISSING = -5.0  # score in either view of a class that a fold's head does not know
-SHARES = (1.0, 2.0, 4.0, 8.0, 16.0)  # of the wide view that held-out groups may choose
+MISSING = -5.0  # score in every view of a class that a fold's head does not know
 
 Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -41,32 +43,29 @@ class CrossFit:
 
     Attributes:
         rows: [m] rows of the items whose class the head of their fold knew.
-        wide, deep: [m, K] float32 scores of both views.
+        views: [v, m, K] float32 scores in each view, in the order of `classfit.VIEWS`.
         simple: [m] labels that the simple method gave in the same folds.
         how: how the folds were made, in words.
     """
 
     rows: Rows
-    wide: npt.NDArray[np.float32]
-    deep: npt.NDArray[np.float32]
+    views: npt.NDArray[np.float32]
     simple: npt.NDArray[Any]
     how: str
 
-    def scores(self, share: float = SHARE) -> npt.NDArray[np.float32]:
-        """[m, K] float32 scores of the heads with this share of the wide view."""
-        wide, deep = weights(share)
-        return np.asarray(wide * self.wide + deep * self.deep, np.float32)
+    def scores(self, weights: Floats = USUAL) -> npt.NDArray[np.float32]:
+        """[m, K] float32 scores of heads whose views have these weights."""
+        return np.tensordot((SHARPNESS * weights).astype(np.float32), self.views, 1)
 
 
 def cross_fit(
     sets: TokenSets,
-    general: npt.NDArray[np.floating[Any]],
+    general: Floats,
     names: npt.NDArray[Any],
     groups: npt.NDArray[Any] | None,
     *,
     idf: npt.NDArray[np.float32],
-    n_regions: int,
-    joined: bool,
+    unlabelled: TokenSets | None = None,
     fresh: bool,
     seed: int = 0,
     done: Callable[[int, int], None] = lambda step, steps: None,
@@ -79,8 +78,7 @@ def cross_fit(
         names: [n] class of each.
         groups: [n] donor, library or replicate, `holdout.NO_GROUP` where there is none, or None.
         idf: [V] weights of regions.
-        n_regions: V.
-        joined: whether unlabelled sets joined the training of the encoder.
+        unlabelled: sets that joined the training of the encoder.
         fresh: whether the encoder is the warm start of these sets and nothing else.
         seed: of draws and of the embeddings.
         done: called with the number of the fold and of all folds.
@@ -92,29 +90,32 @@ def cross_fit(
         rows = np.sort(rng.choice(rows, most, replace=False))
     fold, how = folds_of(names[rows], None if groups is None else groups[rows], rng)
     classes = np.unique(names)
-    wide, deep = np.full((2, len(rows), len(classes)), MISSING, np.float32)
+    views = np.full((len(VIEWS), len(rows), len(classes)), MISSING, np.float32)
     simple = np.array([""] * len(rows), dtype=object)
     known = np.zeros(len(rows), bool)
+    shared = None if unlabelled is None else components_of(TokenSets.concat([sets, unlabelled]), idf, seed)
     for i in range(fold.max() + 1):
         train, held = rows[fold != i], np.flatnonzero(fold == i)
-        if len(np.unique(names[train])) < 2:
+        inner, codes = np.unique(names[train], return_inverse=True)
+        if len(inner) < 2:
             continue
         inside, outside = sets.take(train), sets.take(rows[held])
-        if fresh and not joined:
-            table, _ = svd_table(inside, n_regions, seed=seed)
-            vectors = _summed(inside, table), _summed(outside, table)
-            rarity = None
-        else:
-            vectors = general[train], general[rows[held]]
-            rarity = idf
-        views = fit_views(inside, vectors[0], names[train], idf=rarity, n_regions=n_regions, seed=seed)
-        at = np.ix_(held, np.searchsorted(classes, np.array(views.classes)))
-        wide[at], deep[at] = views.scores(outside, vectors[1])
-        known[held] = np.isin(names[rows[held]], np.array(views.classes))
-        old, new = svd_vectors(inside, outside, n_regions, seed=seed)
+        own_idf = idf if shared is not None else inverse_document_frequency(inside, len(idf))
+        components = components_of(inside, own_idf, seed) if shared is None else shared
+        matrix, asked = tfidf(inside, own_idf), tfidf(outside, own_idf)
+        first = components[:, :ENCODER_RANK]
+        projected = unit(np.asarray(matrix @ first)), unit(np.asarray(asked @ first))
+        # A warm start gives each set the unit sum of its regions' rows: the projection of its TF-IDF row.
+        vectors = projected if fresh and shared is None else (general[train], unit(general[rows[held]]))
+        at = np.ix_(held, np.searchsorted(classes, inner))
+        fitted = fitted_views(matrix, vectors[0], codes, len(inner), components)
+        for number, view in enumerate(fitted):
+            views[number][at] = view.scores(asked, vectors[1])
+        known[held] = np.isin(names[rows[held]], inner)
+        old, new = svd_vectors(inside, outside, len(idf), seed=seed)
         simple[held] = nearest(old, names[train], new)
         done(i, int(fold.max()) + 1)
-    return CrossFit(rows[known], wide[known], deep[known], simple[known], how)
+    return CrossFit(rows[known], views[:, known], simple[known], how)
 
 
 def calibrated(
@@ -124,12 +125,8 @@ def calibrated(
     depth: npt.NDArray[Any],
     groups: npt.NDArray[Any] | None,
     column: str = "",
-) -> tuple[float, Calibration | None]:
-    """The share of the wide view that does best on held-out groups, and the calibration of its scores.
-
-    How much single regions say beside what the encoder has made of them differs between data sets. Groups tell what
-    carries over to another one; random folds of one group would choose what remembers that group, so with fewer
-    than `MIN_GROUPS` the share is `SHARE`.
+) -> tuple[npt.NDArray[np.float64], Calibration | None]:
+    """The weights of the views that do best on held-out items, and the calibration of the scores they give.
 
     Args:
         held: held-out scores of n items.
@@ -140,31 +137,26 @@ def calibrated(
         column: label column of the groups.
 
     Returns:
-        The share, and the calibration; None where there are too few items.
+        The weights, and the calibration; the usual weights and None where there are too few items.
     """
     truth = np.searchsorted(classes, names[held.rows])
-    held_groups = ["all"] * len(held.rows)
-    if groups is not None and len(names_of(groups)) > 1:
-        held_groups = groups[held.rows].tolist()
-    found: list[tuple[float, float, Calibration | None]] = []
-    for share in SHARES if len(set(held_groups)) >= MIN_GROUPS else (SHARE,):
-        fitted = fit_calibration(
-            classes.tolist(), held.scores(share), truth, depth[held.rows], held_groups, column
-        )
-        found.append((np.inf if fitted is None else fitted.held_out.log_loss(), share, fitted))
-    _, share, calibration = min(found, key=lambda one: one[0])
-    return share, calibration
+    several = groups is not None and len(names_of(groups)) > 1
+    group_of = groups[held.rows] if groups is not None and several else np.full(len(truth), "all")
+    weights = USUAL
+    if len(truth) >= FEWEST:
+        _, codes, counts = np.unique(group_of, return_inverse=True, return_counts=True)
+        weights = fit_weights(held.views, truth, 1.0 / (len(counts) * counts[codes]), USUAL)
+    scores = held.scores(weights)
+    fitted = fit_calibration(
+        classes.tolist(), scores, truth, depth[held.rows], group_of.astype(str).tolist(), column
+    )
+    return weights if fitted is not None else USUAL, fitted
 
 
 def drawn_for_folds(sets: TokenSets) -> int:
     """Number of items that folds are made of, so that all of them take some minutes."""
     fit = int(MOST_TOKENS / max(len(sets.tokens) / max(len(sets), 1), 1.0))
     return min(MOST_CELLS, max(FEWEST_CELLS, fit), len(sets))
-
-
-def _summed(sets: TokenSets, table: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """[n, d] unit sums of the rows of a set's regions: what a warm-started encoder gives."""
-    return unit(np.asarray(sets.to_csr(len(table)) @ table))
 
 
 def folds_of(

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from ..genome.tokensets import TokenSets
+from ..genome.weighting import inverse_document_frequency
 from ..model.checkpoint import Model
-from .classfit import MOST_CELLS, fit_views
+from .classfit import MOST_CELLS, fit_head
 from .warmstart import warm_start
 
 Progress = Callable[[dict[str, Any]], None]
@@ -176,6 +177,7 @@ def time_head(sets: TokenSets, labels: Sequence[str | None], n_regions: int, *, 
     if len(set(names.tolist())) < 2:
         return 0.0
     general = np.random.default_rng(0).normal(size=(len(some), 64))
+    part = sets.take(some)
     began = time.perf_counter()
-    fit_views(sets.take(some), general, names, n_regions=n_regions)
+    fit_head(part, general, names, idf=inverse_document_frequency(part, n_regions))
     return (time.perf_counter() - began) * min(len(rows), MOST_CELLS) / len(some)

@@ -17,9 +17,9 @@ from ..genome.tokensets import TokenSets
 from ..genome.weighting import inverse_document_frequency, tfidf
 from ..model.atacformer import LAYER_NORM_EPS, EncoderLayer
 from ..model.checkpoint import Model
+from .components import truncated_svd
 
-RANK = 50  # components of the embedding
-ROUNDS = 10  # power iterations of the randomised SVD; five leave errors of some hundredths in the cosines
+RANK = 30  # components of the embedding; beyond them exact components are noise to neighbours
 
 
 def svd_table(
@@ -35,21 +35,45 @@ def svd_table(
         sets: at least three token sets.
         n_regions: size V of the universe.
         rank: components kept. The first, which says little but how many regions are open, is not among them.
-        seed: of the randomised SVD.
+        seed: of the directions that the SVD starts from.
 
     Returns:
         [V, rank] float32 and the share of variance that the components explain. Regions that no set holds have
         rows of zeros; the rank is smaller where sets or regions are few.
     """
-    from sklearn.decomposition import TruncatedSVD
-
     idf = inverse_document_frequency(sets, n_regions)
     matrix = tfidf(sets, idf)
+    directions, values = _half_whitened(matrix, rank, seed)
+    # Of the variance around the mean, which the component that is left out holds nearly alone.
+    whole = float(matrix.multiply(matrix).sum() - len(sets) * np.square(matrix.mean(0)).sum())
+    return directions * idf[:, None], float(np.square(values).sum()) / max(whole, 1e-12)
+
+
+def principal_components(
+    sets: TokenSets,
+    idf: npt.NDArray[np.float32],
+    rank: int,
+    *,
+    seed: int = 0,
+) -> npt.NDArray[np.float32]:
+    """[V, rank] float32 half-whitened principal directions of TF-IDF rows, as in `svd_table`; the first is left out.
+
+    Args:
+        sets: at least three token sets.
+        idf: [V] weights of regions.
+        rank: of the embedding; smaller where sets or regions are few.
+        seed: of the directions that the SVD starts from.
+    """
+    return _half_whitened(tfidf(sets, idf), rank, seed)[0]
+
+
+def _half_whitened(
+    matrix: Any, rank: int, seed: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """[V, rank] singular vectors over the roots of their singular values, and [rank] singular values."""
     rank = max(1, min(rank, min(matrix.shape) - 2))
-    svd = TruncatedSVD(rank + 1, n_iter=ROUNDS, random_state=seed).fit(matrix)
-    scale = np.sqrt(np.maximum(svd.singular_values_[1:], 1e-6 * svd.singular_values_[0]))
-    rows = svd.components_[1:].T / scale * idf[:, None]
-    return rows.astype(np.float32), float(svd.explained_variance_ratio_[1:].sum())
+    values, vectors = truncated_svd(matrix, rank + 1, seed=seed)
+    return vectors[:, 1:] / np.sqrt(np.maximum(values[1:], 1e-6 * values[0])), values[1:]
 
 
 def warm_start(model: Model, sets: TokenSets, *, rank: int = RANK, seed: int = 0) -> dict[str, Any]:
@@ -59,7 +83,7 @@ def warm_start(model: Model, sets: TokenSets, *, rank: int = RANK, seed: int = 0
         model: a fresh model over the universe of `sets`.
         sets: training token sets, labelled or not; at least three of them.
         rank: components kept, at most the model's width less one.
-        seed: of the randomised SVD and of what regions that no set holds start from.
+        seed: of what the SVD starts from and of what regions that no set holds start from.
 
     Returns:
         What was done, for the log: rank, share of variance, regions never seen.

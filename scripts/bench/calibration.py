@@ -39,7 +39,7 @@ from atacsearch.model.measures import (
     calibration_error,
     log_loss,
 )
-from atacsearch.training.classfit import fit_views
+from atacsearch.training.classfit import fit_head
 from atacsearch.training.crossfit import calibrated, cross_fit, folds_of
 from atacsearch.training.warmstart import svd_table
 
@@ -316,12 +316,10 @@ def unknown_row(cells: Cells, fold: Fold, left_out: tuple[str, ...]) -> dict[str
     general = [unit(np.asarray(s.to_csr(v) @ table)) for s in (sets, asked)]
     idf = inverse_document_frequency(sets, v)
     groups = None if cells.batches is None else cells.batches[reference]
-    held = cross_fit(
-        sets, general[0], names[reference], groups, idf=idf, n_regions=v, joined=False, fresh=True
-    )
+    held = cross_fit(sets, general[0], names[reference], groups, idf=idf, fresh=True)
     kinds = np.unique(names[reference])
-    share, calibration = calibrated(held, kinds, names[reference], sets.lengths, groups)
-    head = fit_views(sets, general[0], names[reference], idf=idf, n_regions=v).head(share)
+    weights, calibration = calibrated(held, kinds, names[reference], sets.lengths, groups)
+    head = fit_head(sets, general[0], names[reference], idf=idf, weights=weights)
     assert calibration is not None
     scores = head.scores(asked, general[1])
     p = calibration.probabilities(scores)

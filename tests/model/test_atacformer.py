@@ -131,3 +131,34 @@ def test_reverse_gradient_turns_the_sign() -> None:
     reverse_gradient(x, 0.5).backward()
     assert x.grad is not None
     assert x.grad.item() == -0.5
+
+
+@pytest.mark.parametrize("silent", ["attention", "feed-forward", "both"])
+def test_a_branch_of_zeros_is_left_out_and_changes_nothing(
+    silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokens = small_model(), random_tokens()
+    packing = Packing.from_lengths(LENGTHS)
+    for layer in model.atacformer.encoder.layers:
+        last = {"attention": [layer.self_attn.out_proj], "feed-forward": [layer.linear2]}
+        for linear in last.get(silent, [layer.self_attn.out_proj, layer.linear2]):
+            nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
+    computed = model(tokens, packing).detach()  # gradients are wanted, so everything is computed
+    with torch.no_grad():
+        if silent != "feed-forward":
+            for layer in model.atacformer.encoder.layers:
+                monkeypatch.setattr(layer.self_attn, "forward", None)  # calling it would fail
+        assert torch.equal(model(tokens, packing), computed)
+
+
+def test_a_branch_with_a_bias_alone_is_computed() -> None:
+    model, tokens = small_model(), random_tokens()
+    packing = Packing.from_lengths(LENGTHS)
+    for layer in model.atacformer.encoder.layers:
+        nn.init.zeros_(layer.linear2.weight)
+        nn.init.normal_(layer.linear2.bias)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            model(tokens, packing), torch_reference(model, tokens), atol=1e-5, rtol=1e-5
+        )

@@ -17,13 +17,12 @@ from atacsearch.genome.weighting import inverse_document_frequency, tfidf
 from atacsearch.model.checkpoint import Model, load_model, new_model
 from atacsearch.model.classhead import ClassHead
 from atacsearch.model.config import sized_config
-from atacsearch.training.classfit import SHARE, TOLERANCE, _first_gradient, drawn, fit_views, weights
+from atacsearch.training.classfit import SHARPNESS, USUAL, VIEWS, components_of, drawn, fit_head, fitted_views
 from atacsearch.training.classtraining import train_class_head
 from atacsearch.training.crossfit import (
     FEWEST_CELLS,
     MOST_CELLS,
     MOST_TOKENS,
-    SHARES,
     CrossFit,
     calibrated,
     drawn_for_folds,
@@ -90,7 +89,7 @@ def test_two_classes_are_fitted_as_more_are(classes: int) -> None:
     keep = np.array([i for i, label in enumerate(labels) if label in [f"type {c}" for c in range(classes)]])
     names = np.array(labels)[keep]
     general = np.random.default_rng(0).normal(size=(len(keep), 4))
-    head = fit_views(sets.take(keep), general, names, n_regions=V).head()
+    head = fit_head(sets.take(keep), general, names, idf=inverse_document_frequency(sets, V))
     assert head.dim == classes
     assert np.mean(np.array(head.classes)[head.vectors(sets.take(keep), general).argmax(1)] == names) > 0.9
 
@@ -106,8 +105,7 @@ def test_cells_of_many_regions_are_fitted_too() -> None:
     ]
     sets, names = TokenSets.from_lists(lists), np.array([f"type {k:02d}" for k in kind])
     nothing = np.zeros((n, 4))
-    assert _first_gradient(tfidf(sets, inverse_document_frequency(sets, regions)), names) < TOLERANCE
-    head = fit_views(sets, nothing, names, n_regions=regions).head()
+    head = fit_head(sets, nothing, names, idf=inverse_document_frequency(sets, regions))
     assert np.mean(np.array(head.classes)[head.scores(sets, nothing).argmax(1)] == names) > 0.9
 
 
@@ -162,41 +160,56 @@ def test_folds_are_made_of_as_many_cells_as_take_some_minutes() -> None:
 
     assert drawn_for_folds(items(300, 20)) == 300
     assert drawn_for_folds(items(20_000, 2)) == MOST_CELLS
-    assert drawn_for_folds(items(3_000, 2_000)) == MOST_TOKENS // 2_000
-    assert drawn_for_folds(items(1_500, 6_000)) == FEWEST_CELLS
+    assert drawn_for_folds(items(3_000, 4_000)) == MOST_TOKENS // 4_000
+    assert drawn_for_folds(items(1_500, 9_000)) == FEWEST_CELLS
 
 
 def held_out(n: int = 300) -> tuple[CrossFit, np.ndarray, np.ndarray]:
-    """Held-out scores of three classes: the wide view is right in the main, the deep one says nothing."""
+    """Held-out scores of three classes: the first view is right in the main, the others say nothing."""
     rng = np.random.default_rng(0)
     classes = np.array(["a", "b", "c"])
     codes = np.arange(n) % 3
-    wide = rng.normal(size=(n, 3)).astype(np.float32) + 2 * np.eye(3, dtype=np.float32)[codes]
-    deep = 2 * rng.normal(size=(n, 3)).astype(np.float32)
-    return CrossFit(np.arange(n), wide, deep, classes[codes], "made up"), classes, classes[codes]
+    views = rng.normal(size=(len(VIEWS), n, 3)).astype(np.float32)
+    views[0] += 2 * np.eye(3, dtype=np.float32)[codes]
+    return CrossFit(np.arange(n), views, classes[codes], "made up"), classes, classes[codes]
 
 
-def test_held_out_groups_choose_how_much_single_regions_count() -> None:
+def test_held_out_items_choose_how_much_each_view_counts() -> None:
     held, classes, names = held_out()
     depth, groups = np.full(len(names), 100), np.array([f"donor {i % 5}" for i in range(len(names))])
-    share, calibration = calibrated(held, classes, names, depth, groups, "donor")
-    assert share == max(SHARES)
+    weights, calibration = calibrated(held, classes, names, depth, groups, "donor")
     assert calibration is not None
     assert calibration.held_out.column == "donor"
-    swapped = replace(held, wide=held.deep, deep=held.wide)
-    assert calibrated(swapped, classes, names, depth, groups)[0] == min(SHARES)
-    # One or two groups cannot say what carries over to another.
-    assert calibrated(held, classes, names, depth, None)[0] == SHARE
-    assert calibrated(held, classes, names, depth, np.where(groups == "donor 0", "x", "y"))[0] == SHARE
+    assert np.argmax(weights / USUAL) == 0
+    assert weights[0] > 5 * weights[1:].max()
+    # Every group counts alike: one donor of whom another view is right does not decide, however many cells it has.
+    swapped = replace(held, views=held.views[::-1].copy())
+    both = CrossFit(
+        np.arange(600),
+        np.concatenate([held.views, swapped.views], axis=1),
+        np.concatenate([names, names]),
+        "made up",
+    )
+    of = np.concatenate([groups, np.full(300, "large donor")])
+    shared, _ = calibrated(both, classes, np.concatenate([names, names]), np.full(600, 100), of)
+    assert shared[0] > shared[-1]
 
 
-def test_a_share_moves_weight_between_views_and_keeps_the_scale() -> None:
+def test_few_held_out_items_leave_the_weights_as_usual() -> None:
+    held, classes, names = held_out(15)
+    weights, calibration = calibrated(held, classes, names, np.full(15, 100), None)
+    assert calibration is None
+    assert np.array_equal(weights, USUAL)
+
+
+def test_a_head_holds_the_weighted_sum_of_its_views() -> None:
     sets, labels = cells(60)
     general = np.random.default_rng(0).normal(size=(60, 4))
-    views = fit_views(sets, general, np.array(labels), n_regions=V)
-    wide, deep = views.scores(sets, general)
-    for share in SHARES:
-        w, d = weights(share)
-        assert w / d == pytest.approx(share)
-        assert w + d == pytest.approx(sum(weights(SHARE)))
-        assert np.allclose(views.head(share).scores(sets, general), w * wide + d * deep, atol=0.02)
+    idf = inverse_document_frequency(sets, V)
+    weights = np.arange(1.0, 1 + len(VIEWS))
+    head = fit_head(sets, general, np.array(labels), idf=idf, weights=weights)
+    codes = np.unique(labels, return_inverse=True)[1]
+    rows, vectors = tfidf(sets, idf), general / np.linalg.norm(general, axis=1, keepdims=True)
+    views = fitted_views(rows, general, codes, 3, components_of(sets, idf, 0))
+    expected = sum(SHARPNESS * w * view.scores(rows, vectors) for w, view in zip(weights, views, strict=True))
+    assert np.allclose(head.scores(sets, general), expected, atol=0.05)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from atacsearch.encode.threads import in_order
+from atacsearch.model.threads import in_order
 
 
 @pytest.fixture(params=[1, 3])
