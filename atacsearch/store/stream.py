@@ -12,14 +12,16 @@ k-th best score so far are compared in full. Where no few directions hold the qu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from .manifest import ShardEntry
-from .shards import vector_blocks
+from .scan import SMALL
+from .vectorblocks import vector_blocks
 from .vectors import Hits
 
 if TYPE_CHECKING:
@@ -28,24 +30,25 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
 
-LARGE = 2_000  # queries from which the scan beats the walk
+LARGE = 1_000  # queries from which the scan beats the walk
 MOST = 1_000  # neighbours asked of it at the most: candidates for so many are kept for every query
 ROWS = 16_384  # vectors that are worked on at once; the next ones are read meanwhile
-WIDE, LONG = 512, 4_096  # queries and vectors of one product, which fits a processor's cache
+WIDE, LONG = 512, 2_048  # queries and vectors of one product, which stays in a processor's cache
 GROUP = 64  # scores of which only the largest is looked at first
-TAIL = 0.01  # share of the queries' squared length that the first columns may leave over
+TAIL = 0.02  # share of the queries' squared length that the first columns may leave over
 MULTIPLE = 16  # of which the number of columns is one
 DENSE = 0.05  # share of a product above which limits are raised before pairs are compared
 PAIRS = 1 << 15  # pairs compared at once
 WAITING = 3  # times k candidates a query, at which they are sorted and cut to k
 
 
-def worth_streaming(queries: int, k: int) -> bool:
+def worth_streaming(points: int, dim: int, queries: int, k: int) -> bool:
     """Whether a batch is expected to be faster by this scan than by walks through the graph.
 
-    The cost of both grows with the number of vectors, so the number of queries decides alone (docs/decisions.md).
+    The cost of both grows with the number of vectors, so the number of queries decides (docs/decisions.md), but for
+    collections so small that the scan in memory, which keeps them there, has no more to do.
     """
-    return queries >= LARGE and k <= MOST
+    return queries >= LARGE and k <= MOST and 4 * points * dim > SMALL
 
 
 def nearest(
@@ -59,7 +62,7 @@ def nearest(
 ) -> Hits:
     """The k most similar vectors of each query, by comparison with every one.
 
-    Memory beside the answer: `ROWS` vectors three times, one product (8 MB), and 60 bytes a query and neighbour.
+    Memory beside the answer: `ROWS` vectors three times, one product (4 MB), and 60 bytes a query and neighbour.
 
     Args:
         index: the index folder.
@@ -77,13 +80,16 @@ def nearest(
         InputError: a shard cannot be read.
         FileNotFoundError: a shard is gone.
     """
+    import torch
+
     bound = Bound(queries)
     k = min(k, max(len(ids), 1))
     tiles = [_Tile(queries[at : at + WIDE], bound, k, ids) for at in range(0, len(queries), WIDE)]
+    room = torch.empty(WIDE * LONG)  # memory that is new each time would cost a third more
     for rows, vectors in vector_blocks(index, shards, name, ROWS, mask):
         columns = bound.of(vectors)
         for tile in tiles:
-            tile.see(rows, vectors, columns)
+            tile.see(rows, vectors, columns, room)
     return [hits for tile in tiles for hits in tile.hits()]
 
 
@@ -145,17 +151,22 @@ class _Tile:
         self._waiting = 0
         self._limit = np.full(len(queries), -np.inf, np.float32)  # score that an answer must reach
 
-    def see(self, rows: Places, vectors: Floats, columns: torch.Tensor) -> None:
+    def see(self, rows: Places, vectors: Floats, columns: torch.Tensor, room: torch.Tensor) -> None:
         """Compare the queries with vectors.
 
         Args:
             rows: [n] place of each vector among all rows.
             vectors: [n, d] float32 of length 1.
             columns: [n, width] of them, for the bound.
+            room: float32, for one product.
         """
+        import torch
+
+        q = len(self._queries)
         for start in range(0, len(rows), LONG):
-            part = slice(start, start + LONG)
-            scores = self._columns @ columns[part].T
+            part = slice(start, min(start + LONG, len(rows)))
+            scores = room[: q * (part.stop - start)].view(q, -1)
+            torch.mm(self._columns, columns[part].T, out=scores)
             query, at = self._reaching(scores)
             if len(query) > max(DENSE * scores.numel(), len(scores)):
                 self._raise_limits(vectors[part])
@@ -219,8 +230,7 @@ class _Tile:
         first = np.searchsorted(query, np.arange(len(self._queries) + 1)).tolist()
         named = [(self._ids[row], score) for row, score in zip(rows.tolist(), scores.tolist(), strict=True)]
         return [
-            sorted(named[start:stop], key=lambda hit: (-hit[1], hit[0]))
-            for start, stop in zip(first, first[1:], strict=False)
+            sorted(named[start:stop], key=lambda hit: (-hit[1], hit[0])) for start, stop in pairwise(first)
         ]
 
 
