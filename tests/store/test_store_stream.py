@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from random_items import DIM, make_batch, source
+from random_items import CREATE, DIM, make_batch, source
 
 from atacsearch.errors import InputError
 from atacsearch.store import Index, Snapshot, snapshot, stream, vectors
@@ -51,13 +51,14 @@ def directed(n: int, seed: int, dim: int = WIDE_DIM, noise: float = 0.05) -> np.
     return (rng.normal(size=(n, 6)) @ main + noise * rng.normal(size=(n, dim))).astype(np.float32)
 
 
-@pytest.fixture(params=["any direction", "few directions"])
-def filled(request: pytest.FixtureRequest, new_index: Make, monkeypatch: pytest.MonkeyPatch) -> Index:
+@pytest.fixture(params=["any direction", "few directions"], scope="module")
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     """Several parts and shards, one source deleted, one replaced, some cells without a vector."""
-    monkeypatch.setattr(vectors, "MAX_PART", 300)
-    monkeypatch.setattr(vectors, "SMALL_PART", 10)
-    index = new_index(vectors={"general": WIDE_DIM})
-    with index.writer() as writer:
+    options = {**CREATE, "vectors": {"general": WIDE_DIM}}
+    index = Index.create(tmp_path_factory.mktemp("stream") / "my.index", **options)
+    with pytest.MonkeyPatch.context() as patch, index.writer() as writer:
+        patch.setattr(vectors, "MAX_PART", 300)
+        patch.setattr(vectors, "SMALL_PART", 10)
         for number, (name, n) in enumerate({"a": 250, "b": 170, "c": 90, "d": 3, "e": 131}.items()):
             cells = make_batch(n, number, name, dim=WIDE_DIM)
             if request.param == "few directions":
@@ -69,7 +70,9 @@ def filled(request: pytest.FixtureRequest, new_index: Make, monkeypatch: pytest.
         writer.publish()
         writer.delete_source("cells", "b")
         writer.add("cells", make_batch(80, 9, "b", dim=WIDE_DIM), source("b"))
-    return index
+        writer.publish()
+    yield index
+    index.close()
 
 
 def check_alike(
