@@ -1,7 +1,7 @@
 """Snapshot: everything that can be asked of one generation of an index; later publishing does not change it.
 
-Nearest neighbours come from the vector store or from an exact scan, rows from DuckDB, tokens and raw vectors
-from the shards.
+Nearest neighbours come from the vector store or from an exact scan (of vectors in memory, or for a large batch of
+the shards as they pass), rows from DuckDB, tokens and raw vectors from the shards.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from .manifest import Manifest, ShardEntry, generation_folder
 from .metadata import FILE, HIDDEN, Metadata
 from .scan import BUDGET, ExactScan, codes_of, worth_scanning
 from .shards import join_tokens, point_id, read_tokens, read_vectors
+from .stream import nearest, worth_streaming
 from .types import Column, IndexInfo, Neighbours, check_kind
 from .vectors import Hits, Query, VectorStore, normalised
 
@@ -285,10 +286,12 @@ class Snapshot:
                 ids or None for each query.
             exclude_sources: source ids whose items are no answers: one for all, or one (or None) for each
                 query.
-            engine: "qdrant" or "scan" force the vector store or the exact scan; "auto" takes the faster one.
+            engine: "qdrant" or "scan" force the vector store or the exact scan in memory; "auto" takes what is
+                fastest, which for large batches is a scan of the shards.
 
         Raises:
-            InputError: wrong dimension, unknown vector name, or a filter that cannot be served.
+            InputError: wrong dimension, unknown vector name, or a filter that cannot be served; a shard that has
+                to be read is damaged or gone.
         """
         check_kind(kind)
         dim = self._dim(name)
@@ -316,11 +319,12 @@ class Snapshot:
             some_banned = [banned[i] for i in asked.tolist()] if banned is not None else None
             some_sources = [sources[i] for i in asked.tolist()] if sources is not None else None
             answer = (queries[asked], k, bound, name, some_banned, some_sources)
-            if self._scans_now(kind, name, len(asked), exact, engine):
+            streams = engine == "auto" and self._streams_now(kind, name, len(asked), k, banned, sources)
+            if not streams and self._scans_now(kind, name, len(asked), exact, engine):
                 hits = self._scan(kind, *answer)
             else:
                 try:
-                    hits = self._search(kind, *answer, exact=exact)
+                    hits = self._search(kind, *answer, exact=exact, streams=streams)
                 except PartUnavailableError:
                     if engine == "qdrant":
                         raise
@@ -330,6 +334,21 @@ class Snapshot:
                 similarity = np.array([score for _, score in found], np.float32)
                 distance[i, : len(found)] = np.clip(1 - similarity, 0, 2)
         return Neighbours(ids, distance)
+
+    def _streams_now(
+        self,
+        kind: str,
+        name: str,
+        queries: int,
+        k: int,
+        banned: list[frozenset[str]] | None,
+        sources: Sequence[str | None] | None,
+    ) -> bool:
+        """Whether the shards are scanned as they pass; unwanted ids are left out of longer answers there."""
+        more = max(map(len, banned)) if banned is not None else 0
+        if self.info.url is not None or sources is not None or more > OVERFETCH:
+            return False
+        return worth_streaming(self.points(kind, name), self.info.vectors[name], queries, k + more)
 
     def _scans_now(self, kind: str, name: str, queries: int, exact: bool, engine: Engine) -> bool:
         if engine != "auto":
@@ -394,6 +413,7 @@ class Snapshot:
         sources: list[str | None] | None,
         *,
         exact: bool,
+        streams: bool = False,
     ) -> Hits:
         not_points: list[str] = []
         more = 0
@@ -404,9 +424,14 @@ class Snapshot:
                 common = frozenset.intersection(*banned)
                 more = max(len(some - common) for some in banned)
                 not_points = self._point_ids(kind, sorted(common))
-        query = Query(queries, k + more, name, where, exact, sources, not_points)
-        live = {s.number for s in self.manifest.shards_of(kind)}
-        hits = self._store.search(kind, self.manifest.parts_of(kind), live, query)
+        shards = self.manifest.shards_of(kind)
+        if streams:
+            mask, ids = self._mask(kind, where), self.all_ids(kind)
+            with self._still_there():
+                hits = nearest(self.index, shards, name, queries, k + more, ids, mask)
+        else:
+            query = Query(queries, k + more, name, where, exact, sources, not_points)
+            hits = self._store.search(kind, self.manifest.parts_of(kind), {s.number for s in shards}, query)
         if banned is not None:
             hits = [[h for h in some if h[0] not in no] for some, no in zip(hits, banned, strict=True)]
         return [some[:k] for some in hits]
