@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .usual import Usual, fit_usual
+
 Floats = npt.NDArray[np.floating[Any]]
 Codes = npt.NDArray[np.int64]
 
@@ -27,8 +29,7 @@ START = 0.5
 FEWEST = 20  # held-out items of a fit
 MIN_GROUPS = 3  # held-out groups of a class from which its confidence counts as calibrated
 FALSE_UNKNOWN = 0.05  # share of held-out items that the rule calls unknown
-_PSEUDO = 5.0  # items of the whole that each class's expected score is drawn to
-_PSEUDO_SPREAD = 20.0
+_ENCODER = "encoder_"  # prefix of what is stored of the encoder's scores
 
 
 @dataclass(frozen=True)
@@ -86,20 +87,19 @@ class Calibration:
     Attributes:
         classes: K names.
         power, bias: of the probabilities; a number and [K].
-        expected, slope, middle, spread: best score of an item of each class and of `depth` regions is about
-            `expected + slope * (log(depth) - middle)`, give or take `spread`; [K], numbers and [K].
+        usual: what the best score of items of each class is.
         held_out: what it was fitted on.
+        encoder_usual: the same of the scores that the encoder's vector alone gives, where there are such: in its few
+            dimensions an item of no class lies between classes, where many single regions may still look like one.
         sureness: slope and shift on the logit of the best probability (Platt 1999), (1, 0) where it stays as it is.
     """
 
     classes: tuple[str, ...]
     power: float
     bias: Floats
-    expected: Floats
-    slope: float
-    middle: float
-    spread: Floats
+    usual: Usual
     held_out: HeldOut
+    encoder_usual: Usual | None = None
     sureness: tuple[float, float] = (1.0, 0.0)
 
     def probabilities(self, scores: Floats, allowed: npt.NDArray[np.bool_] | None = None) -> Floats:
@@ -115,21 +115,32 @@ class Calibration:
         return as_sure(softmax(self._logits(scores), allowed), *self.sureness)
 
     def novelty(
-        self, scores: Floats, depth: npt.NDArray[Any], allowed: npt.NDArray[np.bool_] | None = None
+        self,
+        scores: Floats,
+        depth: npt.NDArray[Any],
+        allowed: npt.NDArray[np.bool_] | None = None,
+        encoder: Floats | None = None,
     ) -> Floats:
         """[n] how many spreads the best score of each item lies below that of its class at its depth.
+
+        Where the encoder's scores are known and given, the larger of that and of the same for them.
 
         Args:
             scores: [n, K].
             depth: [n] open regions of the items, at least 1.
             allowed: [K] classes that may be answers.
+            encoder: [n, K] scores that the encoder's vector alone gives.
         """
         logits = self._logits(scores)
         if allowed is not None:
             logits = np.where(allowed, logits, -np.inf)
         called = logits.argmax(1)
-        usual = self.expected[called] + self.slope * (np.log(np.maximum(depth, 1)) - self.middle)
-        return np.asarray((usual - logits.max(1)) / self.spread[called])
+        out = self.usual.shortfall(logits.max(1), called, depth)
+        if encoder is not None and self.encoder_usual is not None:
+            if allowed is not None:
+                encoder = np.where(allowed, encoder, -np.inf)
+            out = np.maximum(out, self.encoder_usual.shortfall(encoder.max(1), called, depth))
+        return out
 
     def novelty_limit(self, rate: float = FALSE_UNKNOWN) -> float:
         """The novelty that this share of held-out items exceeds, every group counted alike."""
@@ -157,10 +168,11 @@ class Calibration:
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """What is to be stored as arrays; `facts` has the rest."""
         held = self.held_out
+        encoder = self.encoder_usual
         return {
             "bias": self.bias.astype(np.float64),
-            "expected": self.expected.astype(np.float64),
-            "spread": self.spread.astype(np.float64),
+            **self.usual.arrays(),
+            **({} if encoder is None else encoder.arrays(_ENCODER)),
             "truth": held.truth.astype(np.int16),
             "called": held.called.astype(np.int16),
             "true_probability": held.true_probability.astype(np.float32),
@@ -174,8 +186,8 @@ class Calibration:
         own: dict[str, Any] = {
             "classes": list(self.classes),
             "power": self.power,
-            "slope": self.slope,
-            "middle": self.middle,
+            **self.usual.facts(),
+            **({} if self.encoder_usual is None else self.encoder_usual.facts(_ENCODER)),
             "groups": list(self.held_out.groups),
             "column": self.held_out.column,
         }
@@ -199,11 +211,9 @@ class Calibration:
             tuple(facts["classes"]),
             float(facts["power"]),
             arrays["bias"],
-            arrays["expected"],
-            float(facts["slope"]),
-            float(facts["middle"]),
-            arrays["spread"],
+            Usual.of(arrays, facts),
             held,
+            Usual.of(arrays, facts, _ENCODER) if f"{_ENCODER}expected" in arrays else None,
             (float(sureness[0]), float(sureness[1])),
         )
 
@@ -215,6 +225,7 @@ def fit_calibration(
     depth: npt.NDArray[Any],
     groups: Sequence[str],
     column: str = "",
+    encoder: Floats | None = None,
 ) -> Calibration | None:
     """Fit a calibration on held-out items.
 
@@ -225,6 +236,7 @@ def fit_calibration(
         depth: [m] open regions of each item.
         groups: [m] group of each item.
         column: label column of the groups.
+        encoder: [m, K] scores that the encoder's vector alone gives, for `novelty`.
 
     Returns:
         The calibration; None where there are fewer than `FEWEST` items, or all items are of one class of several.
@@ -257,7 +269,8 @@ def fit_calibration(
     power, bias = float(np.exp(found[0])), found[1:]
     logits = power * scores + bias
     called = logits.argmax(1)
-    expected, slope, middle, spread = _usual(logits.max(1), called, np.asarray(depth), k)
+    usual = fit_usual(logits.max(1), called, np.asarray(depth), k)
+    encoder_usual = None if encoder is None else fit_usual(encoder.max(1), called, np.asarray(depth), k)
     probability = softmax(logits)
     held = HeldOut(
         truth,
@@ -269,8 +282,8 @@ def fit_calibration(
         tuple(str(name) for name in names),
         column,
     )
-    whole = Calibration(tuple(classes), power, bias, expected, slope, middle, spread, held)
-    return _with_novelty(whole, whole.novelty(scores, depth))
+    whole = Calibration(tuple(classes), power, bias, usual, held, encoder_usual)
+    return _with_novelty(whole, whole.novelty(scores, depth, encoder=encoder))
 
 
 def _with_novelty(calibration: Calibration, novelty: Floats) -> Calibration:
@@ -327,28 +340,6 @@ def as_sure(p: Floats, slope: float, shift: float) -> Floats:
 def _logit(p: Floats) -> Floats:
     p = np.clip(p, 1e-9, 1 - 1e-9)
     return np.asarray(np.log(p) - np.log1p(-p))
-
-
-def _usual(
-    best: Floats, called: Codes, depth: npt.NDArray[Any], k: int
-) -> tuple[Floats, float, float, Floats]:
-    """Regression of the best score on class and log depth; classes of few items are drawn to the whole."""
-    x = np.log(np.maximum(depth, 1).astype(np.float64))
-    middle = float(x.mean())
-    x = x - middle
-    counts = np.bincount(called, minlength=k).astype(np.float64)
-    # The slope within classes, so that deep classes of high scores do not make one.
-    seen = np.maximum(counts, 1)
-    x_in = x - (np.bincount(called, x, minlength=k) / seen)[called]
-    best_in = best - (np.bincount(called, best, minlength=k) / seen)[called]
-    slope = float((x_in * best_in).sum() / max((x_in**2).sum(), 1e-9))
-    level = best - slope * x
-    expected = (np.bincount(called, level, minlength=k) + _PSEUDO * level.mean()) / (counts + _PSEUDO)
-    off = (level - expected[called]) ** 2
-    variance = (np.bincount(called, off, minlength=k) + _PSEUDO_SPREAD * off.mean()) / (
-        counts + _PSEUDO_SPREAD
-    )
-    return expected, slope, middle, np.sqrt(np.maximum(variance, 1e-12))
 
 
 def softmax(logits: Floats, allowed: npt.NDArray[np.bool_] | None = None) -> Floats:

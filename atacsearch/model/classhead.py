@@ -36,6 +36,7 @@ class ClassHead:
         wide: [V, K] float16 scores of regions.
         deep: [d, K] float32 scores of the encoder's components.
         offset: [K] float32.
+        deep_offset: [K] float32, what of it belongs to the encoder's components.
         kind: the collection whose items get this vector, that of the items it was fitted on.
         calibration: how scores become probabilities that can be trusted; None where too few items were there.
     """
@@ -45,6 +46,7 @@ class ClassHead:
     wide: npt.NDArray[np.float16]
     deep: npt.NDArray[np.float32]
     offset: npt.NDArray[np.float32]
+    deep_offset: npt.NDArray[np.float32]
     kind: str = "cells"
     calibration: Calibration | None = None
 
@@ -61,6 +63,10 @@ class ClassHead:
             rows = np.arange(first, min(first + BLOCK, len(sets)))
             out[rows] += tfidf(sets.take(rows), self.idf) @ wide
         return out.astype(np.float32)
+
+    def encoder_scores(self, general: Floats) -> npt.NDArray[np.float32]:
+        """[n, K] float32 scores of the encoder's vectors [n, d] alone: the deep view."""
+        return np.asarray(unit(general) @ self.deep + self.deep_offset, np.float32)
 
     def vectors(self, sets: TokenSets, general: Floats) -> npt.NDArray[np.float32]:
         """Class probabilities.
@@ -85,6 +91,7 @@ class ClassHead:
             "wide": self.wide,
             "deep": self.deep,
             "offset": self.offset,
+            "deep_offset": self.deep_offset,
         }
         if self.calibration is not None:
             own |= {f"{CALIBRATION}/{name}": array for name, array in self.calibration.arrays().items()}
@@ -109,6 +116,7 @@ class ClassHead:
             arrays["wide"],
             arrays["deep"],
             arrays["offset"],
+            arrays.get("deep_offset", np.zeros_like(arrays["offset"])),  # older heads
             facts["kind"],
             calibration,
         )

@@ -201,7 +201,9 @@ def _by_head(
         probabilities[filled] = softmax(START * scores.astype(np.float64), allowed)
     else:
         probabilities[filled] = head.calibration.probabilities(scores, allowed)
-        novelty[filled] = head.calibration.novelty(scores, own.token_sets.lengths[filled], allowed)
+        novelty[filled] = head.calibration.novelty(
+            scores, own.token_sets.lengths[filled], allowed, head.encoder_scores(general[filled])
+        )
     nearest = np.full(n, np.nan)
     found = voters_of(
         snapshot, reference, general[filled], 1, lambda q, i, d: own.among(int(filled[q]), i, d)

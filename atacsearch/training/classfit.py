@@ -151,13 +151,15 @@ def fit_head(
         sets, general, codes = sets.take(chosen), general[chosen], codes[chosen]
     wide = np.zeros((len(idf), len(classes)), np.float32)
     deep = np.zeros((general.shape[1], len(classes)), np.float32)
-    offset = np.zeros(len(classes), np.float32)
+    offset, deep_offset = np.zeros((2, len(classes)), np.float32)
     views = fitted_views(tfidf(sets, idf), general, codes, len(classes), components)
     for fitted, weight in zip(views, SHARPNESS * weights, strict=True):
         table = deep if fitted.view.source == ENCODER else wide
         table += np.float32(weight) * fitted.table
         offset += np.float32(weight) * fitted.offset
-    return ClassHead(tuple(str(c) for c in classes), idf, wide.astype(np.float16), deep, offset)
+        if table is deep:
+            deep_offset += np.float32(weight) * fitted.offset
+    return ClassHead(tuple(str(c) for c in classes), idf, wide.astype(np.float16), deep, offset, deep_offset)
 
 
 def drawn(labels: npt.NDArray[Any], most: int, seed: int) -> npt.NDArray[np.int64]:

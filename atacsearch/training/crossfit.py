@@ -20,7 +20,7 @@ from ..genome.tokensets import TokenSets
 from ..genome.weighting import inverse_document_frequency, tfidf
 from ..model.calibration import FEWEST, Calibration, fit_calibration
 from ..model.labelheads import unit
-from .classfit import SHARPNESS, USUAL, VIEWS, components_of, fitted_views
+from .classfit import ENCODER, SHARPNESS, USUAL, VIEWS, components_of, fitted_views
 from .holdout import dealt_by_class, names_of
 from .neighbours import nearest, svd_vectors
 from .stacking import fit_weights
@@ -56,6 +56,11 @@ class CrossFit:
     def scores(self, weights: Floats = USUAL) -> npt.NDArray[np.float32]:
         """[m, K] float32 scores of heads whose views have these weights."""
         return np.tensordot((SHARPNESS * weights).astype(np.float32), self.views, 1)
+
+    def encoder_scores(self, weights: Floats = USUAL) -> npt.NDArray[np.float32]:
+        """[m, K] float32 scores that the encoder's vector alone gives in such heads."""
+        own = np.array([view.source == ENCODER for view in VIEWS])
+        return self.scores(np.where(own, weights, 0.0))
 
 
 def cross_fit(
@@ -148,7 +153,13 @@ def calibrated(
         weights = fit_weights(held.views, truth, 1.0 / (len(counts) * counts[codes]), USUAL)
     scores = held.scores(weights)
     fitted = fit_calibration(
-        classes.tolist(), scores, truth, depth[held.rows], group_of.astype(str).tolist(), column
+        classes.tolist(),
+        scores,
+        truth,
+        depth[held.rows],
+        group_of.astype(str).tolist(),
+        column,
+        held.encoder_scores(weights),
     )
     return weights if fitted is not None else USUAL, fitted
 

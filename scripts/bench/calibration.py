@@ -323,7 +323,7 @@ def unknown_row(cells: Cells, fold: Fold, left_out: tuple[str, ...]) -> dict[str
     assert calibration is not None
     scores = head.scores(asked, general[1])
     p = calibration.probabilities(scores)
-    novelty = calibration.novelty(scores, asked.lengths)
+    novelty = calibration.novelty(scores, asked.lengths, encoder=head.encoder_scores(general[1]))
     nearest = np.concatenate(
         [(1 - block @ general[0].T).min(1) for block in np.array_split(general[1], 1 + len(query) // 500)]
     )

@@ -139,3 +139,30 @@ def test_a_best_probability_never_falls_below_the_second() -> None:
     assert out[0, 0] == pytest.approx(out[0, 1])
     assert (out.argmax(1) == 0).all()
     assert as_sure(p, 1.0, 0.0) is p
+
+
+def test_an_item_is_as_new_as_the_encoder_alone_finds_it() -> None:
+    rng = np.random.default_rng(0)
+    n, k = 600, 3
+    truth = rng.integers(k, size=n)
+    encoder = rng.normal(size=(n, k)) + 4 * np.eye(k)[truth]
+    scores = rng.normal(size=(n, k)) + 4 * np.eye(k)[truth]
+    depth = np.full(n, 100)
+    found = fit_calibration(["a", "b", "c"], scores, truth, depth, ["all"] * n, encoder=encoder)
+    assert found is not None
+    assert found.encoder_usual is not None
+    without = found.novelty(scores, depth)
+    assert np.array_equal(
+        found.novelty(scores, depth, encoder=encoder + 50), without
+    )  # only the larger counts
+    assert (found.novelty(scores, depth, encoder=encoder - 50) > without + 5).all()
+    assert (found.held_out.novelty > found.novelty_limit(0.05)).mean() == pytest.approx(0.05, abs=0.01)
+    again = Calibration.of(found.arrays(), found.facts())
+    assert np.allclose(again.novelty(scores, depth, encoder=encoder), found.held_out.novelty)
+    # Where one class may be an answer, the encoder's scores of the others say nothing.
+    allowed = np.array([True, False, False])
+    high = encoder.copy()
+    high[:, 1:] += 50
+    assert np.array_equal(
+        found.novelty(scores, depth, allowed, encoder), found.novelty(scores, depth, allowed, high)
+    )
