@@ -19,7 +19,8 @@ from ..model.atacformer import LAYER_NORM_EPS, EncoderLayer
 from ..model.checkpoint import Model
 from .components import truncated_svd
 
-RANK = 30  # components of the embedding; beyond them exact components are noise to neighbours
+RANK = 30  # components of the embedding of cells; beyond them exact components are noise to neighbours
+BULK_RANK = 50  # of BED files, each of which has some hundred times as many regions
 
 
 def svd_table(
