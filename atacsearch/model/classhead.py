@@ -36,7 +36,8 @@ class ClassHead:
         wide: [V, K] float16 scores of regions.
         deep: [d, K] float32 scores of the encoder's components.
         offset: [K] float32.
-        deep_offset: [K] float32, what of it belongs to the encoder's components.
+        deep_offset: [K] float32, what of it belongs to the encoder's components; None in older heads, which say
+            nothing of it.
         kind: the collection whose items get this vector, that of the items it was fitted on.
         calibration: how scores become probabilities that can be trusted; None where too few items were there.
     """
@@ -46,7 +47,7 @@ class ClassHead:
     wide: npt.NDArray[np.float16]
     deep: npt.NDArray[np.float32]
     offset: npt.NDArray[np.float32]
-    deep_offset: npt.NDArray[np.float32]
+    deep_offset: npt.NDArray[np.float32] | None
     kind: str = "cells"
     calibration: Calibration | None = None
 
@@ -66,7 +67,8 @@ class ClassHead:
 
     def encoder_scores(self, general: Floats) -> npt.NDArray[np.float32]:
         """[n, K] float32 scores of the encoder's vectors [n, d] alone: the deep view."""
-        return np.asarray(unit(general) @ self.deep + self.deep_offset, np.float32)
+        offset = 0 if self.deep_offset is None else self.deep_offset
+        return np.asarray(unit(general) @ self.deep + offset, np.float32)
 
     def vectors(self, sets: TokenSets, general: Floats) -> npt.NDArray[np.float32]:
         """Class probabilities.
@@ -91,8 +93,9 @@ class ClassHead:
             "wide": self.wide,
             "deep": self.deep,
             "offset": self.offset,
-            "deep_offset": self.deep_offset,
         }
+        if self.deep_offset is not None:
+            own["deep_offset"] = self.deep_offset
         if self.calibration is not None:
             own |= {f"{CALIBRATION}/{name}": array for name, array in self.calibration.arrays().items()}
         return own
@@ -116,7 +119,7 @@ class ClassHead:
             arrays["wide"],
             arrays["deep"],
             arrays["offset"],
-            arrays.get("deep_offset", np.zeros_like(arrays["offset"])),  # older heads
+            arrays.get("deep_offset"),
             facts["kind"],
             calibration,
         )

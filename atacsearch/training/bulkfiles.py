@@ -19,7 +19,7 @@ from .plan import describe, duration, size
 from .preparing import prepare, say_groups
 from .pretrain import PretrainSettings, pretrain
 from .state import check_out
-from .warmstart import BULK_RANK, warm_start
+from .warmstart import warm_start
 
 Say = Callable[[str], None]
 
@@ -84,7 +84,7 @@ def bulk_files(
         _say_plan(work.model, work.sets, columns, settings, pretraining, say)
         return {}
     if work.fresh and warm and pretraining is None:
-        warm_start(work.model, work.all_sets, rank=BULK_RANK, seed=settings.seed)
+        warm_start(work.model, work.all_sets, seed=settings.seed)
     if pretraining is not None:
         _pretrain(work, Path(out) / "pretraining", pretraining, warm, device, restart, progress)
     work.model.own["labels"] = labels

@@ -25,6 +25,7 @@ from .warmstart import principal_components
 
 REGIONS, COMPONENTS, ENCODER = "regions", "components", "encoder"
 SHARPNESS = 2.0  # times all scores: neighbours in sharper probabilities vote more nearly as the scores would
+LARGE_TABLE = 50_000_000  # bytes of a view's table above which one is fitted at a time
 MOST_CELLS = 50_000  # cells of a fit; of more, a part is drawn with equal chances
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -87,7 +88,7 @@ def fitted_views(
     n_classes: int,
     components: npt.NDArray[np.float32],
 ) -> Iterator[Fitted]:
-    """Fit all views of one label, several at a time.
+    """Fit all views of one label, several at a time where tables are small.
 
     Args:
         rows: [n, V] TF-IDF rows, scipy CSR.
@@ -111,7 +112,9 @@ def fitted_views(
         inner, offset = fit_multinomial(Rows(first / length), codes, n_classes, view.strength)
         return Fitted(view, components[:, : view.rank] @ (inner / length), offset)
 
-    yield from in_order(fit, VIEWS)
+    # Each fit holds some twenty tables: large ones are made one after another.
+    several = 4 * len(components) * n_classes <= LARGE_TABLE
+    yield from in_order(fit, VIEWS) if several else map(fit, VIEWS)
 
 
 def components_of(sets: TokenSets, idf: npt.NDArray[np.float32], seed: int) -> npt.NDArray[np.float32]:

@@ -16,7 +16,8 @@ from torch import Tensor
 from .multinomial import Rows
 
 BLOCK = 16  # columns that are multiplied at a time
-NOTHING = 1e-3  # of the first singular value: below, squares are lost in float32
+NOTHING = 5e-3  # of the first singular value: below, squares are lost in float32
+LOST = 1e-4  # of a column's length, what is left of one that lies in the basis
 SPACE, MORE = 400, 3  # dimensions of the space: so many, and so many for each singular vector wanted
 
 Floats = npt.NDArray[np.float32]
@@ -41,6 +42,8 @@ def truncated_svd(matrix: Any, rank: int, *, seed: int = 0) -> tuple[Floats, Flo
     tall = rows.forward.shape[0] > rows.forward.shape[1]  # work on the side of the features then
     out, back = (rows.backward, rows.forward) if not tall else (rows.forward, rows.backward)
     n = back.shape[0]
+    if not n:
+        return np.zeros(0, np.float32), np.zeros((matrix.shape[1], 0), np.float32)
     size = min(n, SPACE + MORE * rank)
     with torch.no_grad():
         basis, inner = torch.empty(n, size), torch.zeros(size, size)
@@ -63,7 +66,16 @@ def truncated_svd(matrix: Any, rank: int, *, seed: int = 0) -> tuple[Floats, Flo
 
 
 def _orthonormal(block: Tensor, basis: Tensor) -> Tensor:
-    """The block's columns at right angles to the basis and to each other; twice is enough (Giraud et al. 2005)."""
-    for _ in range(2):
-        block = torch.linalg.qr(block - basis @ (basis.T @ block))[0]
+    """The block's columns at right angles to the basis and to each other; twice is enough (Giraud et al. 2005).
+
+    Columns that lie in the basis, as all do once a matrix of low rank is exhausted, are drawn anew.
+    """
+    for last in (False, False, True):
+        length = block.norm(dim=0).max()
+        block, triangle = torch.linalg.qr(block - basis @ (basis.T @ block))
+        lost = triangle.diagonal().abs() <= LOST * length
+        if not last and lost.any():
+            generator = torch.Generator().manual_seed(basis.shape[1])
+            drawn = torch.randn(len(block), int(lost.sum()), generator=generator)
+            block[:, lost] = drawn / len(block) ** 0.5
     return block

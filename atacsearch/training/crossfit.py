@@ -24,7 +24,7 @@ from .classfit import ENCODER, SHARPNESS, USUAL, VIEWS, components_of, fitted_vi
 from .holdout import dealt_by_class, names_of
 from .neighbours import nearest, svd_vectors
 from .stacking import fit_weights
-from .warmstart import RANK as ENCODER_RANK
+from .warmstart import usual_rank
 
 FOLDS = 5
 # Items that are cut into folds, and their open regions all together; of more, a part is drawn. A fit takes about two
@@ -108,7 +108,7 @@ def cross_fit(
         own_idf = idf if shared is not None else inverse_document_frequency(inside, len(idf))
         components = components_of(inside, own_idf, seed) if shared is None else shared
         matrix, asked = tfidf(inside, own_idf), tfidf(outside, own_idf)
-        first = components[:, :ENCODER_RANK]
+        first = components[:, : usual_rank(sets)]
         projected = unit(np.asarray(matrix @ first)), unit(np.asarray(asked @ first))
         # A warm start gives each set the unit sum of its regions' rows: the projection of its TF-IDF row.
         vectors = projected if fresh and shared is None else (general[train], unit(general[rows[held]]))

@@ -54,6 +54,9 @@ def svd_vectors(
     idf = inverse_document_frequency(reference, n_regions)
     matrix = tfidf(reference, idf)
     _, vectors = truncated_svd(matrix, max(2, min(rank + 1, min(matrix.shape) - 1)), seed=seed)
+    vectors = np.pad(
+        vectors, ((0, 0), (0, max(0, 2 - vectors.shape[1])))
+    )  # zeros where one region is ever open
     old, new = (np.asarray(m @ vectors[:, 1:], np.float32) for m in (matrix, tfidf(query, idf)))
     return old, new
 

@@ -19,12 +19,19 @@ from ..model.atacformer import LAYER_NORM_EPS, EncoderLayer
 from ..model.checkpoint import Model
 from .components import truncated_svd
 
-RANK = 30  # components of the embedding of cells; beyond them exact components are noise to neighbours
-BULK_RANK = 50  # of BED files, each of which has some hundred times as many regions
+# Components of the embedding of sets of few regions (cells) and of many (BED files): beyond the first 30, exact
+# components are noise to neighbours of cells.
+RANK, DEEP_RANK = 30, 50
+DEEP = 5_000  # regions of a set, on average, from which sets are deep
+
+
+def usual_rank(sets: TokenSets) -> int:
+    """Components that are kept of sets of this depth; see docs/decisions.md."""
+    return DEEP_RANK if len(sets.tokens) > DEEP * len(sets) else RANK
 
 
 def svd_table(
-    sets: TokenSets, n_regions: int, *, rank: int = RANK, seed: int = 0
+    sets: TokenSets, n_regions: int, *, rank: int | None = None, seed: int = 0
 ) -> tuple[npt.NDArray[np.float32], float]:
     """Row of each region such that the sum of its regions' rows is a set's embedding, up to length.
 
@@ -35,7 +42,8 @@ def svd_table(
     Args:
         sets: at least three token sets.
         n_regions: size V of the universe.
-        rank: components kept. The first, which says little but how many regions are open, is not among them.
+        rank: components kept, `usual_rank` by default. The first, which says little but how many regions are open,
+            is not among them.
         seed: of the directions that the SVD starts from.
 
     Returns:
@@ -44,7 +52,7 @@ def svd_table(
     """
     idf = inverse_document_frequency(sets, n_regions)
     matrix = tfidf(sets, idf)
-    directions, values = _half_whitened(matrix, rank, seed)
+    directions, values = _half_whitened(matrix, rank or usual_rank(sets), seed)
     # Of the variance around the mean, which the component that is left out holds nearly alone.
     whole = float(matrix.multiply(matrix).sum() - len(sets) * np.square(matrix.mean(0)).sum())
     return directions * idf[:, None], float(np.square(values).sum()) / max(whole, 1e-12)
@@ -74,16 +82,16 @@ def _half_whitened(
     """[V, rank] singular vectors over the roots of their singular values, and [rank] singular values."""
     rank = max(1, min(rank, min(matrix.shape) - 2))
     values, vectors = truncated_svd(matrix, rank + 1, seed=seed)
-    return vectors[:, 1:] / np.sqrt(np.maximum(values[1:], 1e-6 * values[0])), values[1:]
+    return vectors[:, 1:] / np.sqrt(np.maximum(values[1:], 1e-6 * values.max(initial=1e-6))), values[1:]
 
 
-def warm_start(model: Model, sets: TokenSets, *, rank: int = RANK, seed: int = 0) -> dict[str, Any]:
+def warm_start(model: Model, sets: TokenSets, *, rank: int | None = None, seed: int = 0) -> dict[str, Any]:
     """Set the model's token table, pooling weights and residual branches from the SVD of `sets`, in place.
 
     Args:
         model: a fresh model over the universe of `sets`.
         sets: training token sets, labelled or not; at least three of them.
-        rank: components kept, at most the model's width less one.
+        rank: components kept, at most the model's width less one; `usual_rank` by default.
         seed: of what the SVD starts from and of what regions that no set holds start from.
 
     Returns:
@@ -97,10 +105,10 @@ def warm_start(model: Model, sets: TokenSets, *, rank: int = RANK, seed: int = 0
     from scipy.linalg import helmert
 
     n_regions, d = model.config.n_regions, model.config.hidden_size
-    rows, explained = svd_table(sets, n_regions, rank=min(rank, d - 1), seed=seed)
+    rows, explained = svd_table(sets, n_regions, rank=min(rank or usual_rank(sets), d - 1), seed=seed)
     rank = rows.shape[1]
     seen = rows.any(1)
-    scale = float(np.sqrt(np.mean(rows[seen] ** 2))) or 1.0
+    scale = (float(np.sqrt(np.mean(rows[seen] ** 2))) if seen.any() else 0.0) or 1.0
 
     generator = torch.Generator().manual_seed(seed)
     layers = model.module.atacformer.encoder.layers

@@ -72,7 +72,7 @@ def index_of(table: Path, folder: Path) -> Path:
     from atacsearch.genome.universe import Universe
     from atacsearch.model.checkpoint import new_model
     from atacsearch.model.config import sized_config
-    from atacsearch.training.warmstart import BULK_RANK, warm_start
+    from atacsearch.training.warmstart import warm_start
 
     universe, model, index = folder / "universe.bed.gz", folder / "model", folder / "index"
     if not universe.exists():
@@ -82,7 +82,7 @@ def index_of(table: Path, folder: Path) -> Path:
         tokens = folder / "tokens.parquet"
         atacsearch("tokenize", table, "--universe", universe, "--genome", "hg19", "-o", tokens)
         made = new_model(sized_config("tiny", len(regions)), regions, seed=0)
-        warm_start(made, TokenSets.from_parquet(tokens), rank=BULK_RANK, seed=0)
+        warm_start(made, TokenSets.from_parquet(tokens), seed=0)
         made.save(model)
     if not index.exists():
         atacsearch("index", "create", index, "--model", model)

@@ -196,3 +196,16 @@ def test_unlabelled_items_without_regions_do_not_join(run: Run, world: World, tm
     assert "unlabelled items have no region of the universe" in joined.err
     assert load_model(tmp_path / "a").digest == load_model(tmp_path / "b").digest
     assert np.isfinite(load_file(tmp_path / "b" / "model.safetensors").popitem()[1]).all()
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_cells_without_a_region_of_the_universe_are_told_so(
+    run: Run, world: World, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    cells = ad.read_h5ad(world.reference)
+    cells.X = cells.X * 0
+    cells.write_h5ad(tmp_path / "empty.h5ad")
+    answer = train(run, world, tmp_path / "empty.h5ad", tmp_path / "out", "--label", "cell_type", *more)
+    assert answer.code == 2
+    assert "at least 2 labels" in answer.err
+    assert "Traceback" not in answer.err

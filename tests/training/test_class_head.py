@@ -127,6 +127,32 @@ def test_whole_batches_are_held_out_where_there_are_several(tmp_path: Path) -> N
     assert load_model(tmp_path).heads["cell_type"].calibration.held_out.groups == held.groups  # type: ignore[union-attr]
 
 
+def test_a_head_without_the_offset_of_its_deep_view_stays_what_it_was(tmp_path: Path) -> None:
+    """Older heads have none; an array more would change the digest, and so refuse their indexes."""
+    model, _ = trained(tmp_path)
+    head = model.heads["cell_type"]
+    assert isinstance(head, ClassHead)
+    model.heads["cell_type"] = replace(head, deep_offset=None)
+    model.save(tmp_path / "older")
+    again = load_model(tmp_path / "older")
+    assert again.digest == model.digest
+    assert again.heads["cell_type"].deep_offset is None  # type: ignore[union-attr]
+    general = np.random.default_rng(0).normal(size=(4, model.dim))
+    shift = head.encoder_scores(general) - again.heads["cell_type"].encoder_scores(general)  # type: ignore[union-attr]
+    assert head.deep_offset is not None
+    assert np.allclose(shift, head.deep_offset, atol=1e-5)
+
+
+@pytest.mark.parametrize("lists", [[[5]] * 20 + [[6]] * 20, [[5]] * 40])
+def test_cells_of_one_region_are_trained_on(lists: list[list[int]], tmp_path: Path) -> None:
+    """Where a fold has one region there is no second component."""
+    sets, model = TokenSets.from_lists(lists), fresh()
+    warm_start(model, sets)
+    batches = ["x"] * 20 + ["y"] * 20
+    summary = train_class_head(model, "cell_type", sets, ["a", "b"] * 20, tmp_path, batches=batches)
+    assert summary["cells"] == 40
+
+
 def test_one_label_is_too_few(tmp_path: Path) -> None:
     sets, _ = cells(10)
     with pytest.raises(InputError, match="at least 2 labels"):

@@ -56,6 +56,30 @@ def test_rows_of_low_rank_do_not_break_it() -> None:
     assert not vectors[:, 3:].any()
 
 
+@pytest.mark.parametrize("odd", ["no structure", "cells twice", "empty cells", "peaks twice", "few kinds"])
+def test_matrices_of_low_rank_or_none_are_decomposed_rightly(odd: str) -> None:
+    """The space is exhausted before it is full: what is drawn beyond must not come back twice."""
+    x = {
+        "no structure": lambda: sp.identity(300, np.float32, format="csr"),
+        "cells twice": lambda: sp.vstack([made(200, 900)] * 2).tocsr(),
+        "empty cells": lambda: sp.vstack(
+            [made(250, 900), sp.csr_matrix((150, 900), dtype=np.float32)]
+        ).tocsr(),
+        "peaks twice": lambda: sp.hstack([made(1500, 150)] * 2).tocsr(),
+        "few kinds": lambda: made(40, 300)[np.arange(1200) % 40],
+    }[odd]()
+    values, vectors = truncated_svd(x, 20)
+    exact = np.linalg.svd(x.toarray(), compute_uv=False)[:20]
+    assert np.allclose(values, exact, rtol=1e-3)
+    assert np.allclose(vectors.T @ vectors, np.eye(20), atol=1e-3)
+
+
+def test_a_matrix_without_entries_has_no_vectors() -> None:
+    values, vectors = truncated_svd(sp.csr_matrix((7, 9), dtype=np.float32), 3)
+    assert values.shape == (0,)
+    assert vectors.shape == (9, 0)
+
+
 def test_there_are_no_more_vectors_than_columns_with_entries() -> None:
     x = sp.csr_matrix(np.eye(3, 60, dtype=np.float32))
     values, vectors = truncated_svd(sp.vstack([x] * 20).tocsr(), 6)

@@ -23,7 +23,7 @@ from atacsearch.training.holdout import hold_out
 from atacsearch.training.losses import replace_tokens, triplet_loss
 from atacsearch.training.pretrain import PretrainSettings, pretrain
 from atacsearch.training.state import STATE, read_log
-from atacsearch.training.warmstart import warm_start
+from atacsearch.training.warmstart import DEEP, DEEP_RANK, RANK, usual_rank, warm_start
 from atacsearch.training.workflow import celltype_files
 
 V = 200
@@ -256,3 +256,10 @@ def test_a_label_column_without_values_is_told_from_an_absent_one(tmp_path: Path
         celltype_files([manifest], "assay", tmp_path / "m")
     with pytest.raises(InputError, match="no label column 'target'; columns: "):
         celltype_files([manifest], "target", tmp_path / "m")
+
+
+def test_deep_sets_keep_more_components() -> None:
+    shallow = TokenSets.from_lists([[1, 2, 3]] * 4)
+    deep = TokenSets.from_lists([list(range(DEEP + 1))] * 2)
+    assert usual_rank(shallow) == RANK
+    assert usual_rank(deep) == DEEP_RANK
