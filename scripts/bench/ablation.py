@@ -243,7 +243,7 @@ def _harmony(vectors: Any, batches: Any, seed: int) -> tuple[Any, float] | None:
     from sklearn.preprocessing import normalize
 
     began = time.perf_counter()
-    few = PCA(min(50, vectors.shape[1]), random_state=seed).fit_transform(normalize(vectors))
+    few = PCA(min(50, *vectors.shape), random_state=seed).fit_transform(normalize(vectors))
     done = harmonypy.run_harmony(few, pd.DataFrame({"batch": batches}), ["batch"], random_state=seed)
     out = np.asarray(done.Z_corr)
     out = out if len(out) == len(vectors) else out.T
