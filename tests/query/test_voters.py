@@ -13,7 +13,8 @@ import pytest
 from atacsearch.genome.tokensets import TokenSets
 from atacsearch.query.reference import Reference, reference_of
 from atacsearch.query.transfer import voters_of
-from atacsearch.store import Batch, Index, Snapshot, Source, snapshot, stream
+from atacsearch.store import Batch, Index, Snapshot, Source, stream
+from atacsearch.store import nearest as nearest_items
 
 DIM, N = 24, 400
 
@@ -78,7 +79,7 @@ def test_voters_by_either_scan(index: Index, monkeypatch: pytest.MonkeyPatch, wh
 
     monkeypatch.setattr(stream, "LARGE", 1)
     monkeypatch.setattr(stream, "SMALL", 0)
-    monkeypatch.setattr(snapshot, "nearest", spy)
+    monkeypatch.setattr(nearest_items, "nearest", spy)
     found = voters_of(snap, voters, vectors, 15, own)
     assert streamed[0] == 60
     assert len(streamed) > 1, "some items needed more neighbours"

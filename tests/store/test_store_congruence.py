@@ -11,7 +11,7 @@ import pytest
 from random_items import CREATE, DIM, make_batch, source
 
 from atacsearch.store import Batch, Index, Snapshot
-from atacsearch.store.snapshot import Engine
+from atacsearch.store.nearest import Engine
 
 STORES = [
     "embedded",

@@ -10,7 +10,8 @@ import pytest
 from random_items import CREATE, DIM, make_batch, source
 
 from atacsearch.errors import InputError
-from atacsearch.store import Index, Snapshot, snapshot, stream, vectors
+from atacsearch.store import Index, Snapshot, stream, vectors
+from atacsearch.store import nearest as nearest_items
 from atacsearch.store.stream import Bound, nearest, worth_streaming
 from atacsearch.store.vectorblocks import vector_blocks
 from atacsearch.store.vectors import normalised
@@ -40,7 +41,7 @@ def streamed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     }
     for name, value in sizes.items():
         monkeypatch.setattr(stream, name, value)
-    monkeypatch.setattr(snapshot, "nearest", spy)
+    monkeypatch.setattr(nearest_items, "nearest", spy)
     return asked
 
 
@@ -131,7 +132,7 @@ def test_unwanted_ids_and_sources(
     assert streamed == [9] * 4
     found = snap.knn("cells", queries, 5, exclude_sources="a", exact=True)
     assert not any(i.startswith("a#") for ids in found.ids for i in ids)
-    monkeypatch.setattr(snapshot, "OVERFETCH", 2)
+    monkeypatch.setattr(nearest_items, "OVERFETCH", 2)
     check_alike(snap, queries, 5, exclude=first, exact=True)
     assert streamed == [9] * 4, "a scan cannot leave out sources or very many ids"
 
