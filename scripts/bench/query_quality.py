@@ -22,12 +22,12 @@ import argparse
 import dataclasses
 import json
 import tempfile
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from measuring import machine
 from quality_bench.datasets import DATASETS, shared_data
 from quality_bench.product import LABEL, command, write_fold
 
@@ -259,7 +259,7 @@ def main() -> None:
     parser.add_argument("--datasets", nargs="+", default=["pbmc", "forebrain", "granja"])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        out: dict[str, Any] = {"benchmark": "query_quality", "date": date.today().isoformat(), "datasets": {}}
+        out: dict[str, Any] = {"benchmark": "query_quality", **machine(), "datasets": {}}
         for name in options.datasets:
             folder = (options.work or Path(temporary)) / name
             folder.mkdir(parents=True, exist_ok=True)

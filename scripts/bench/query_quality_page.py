@@ -20,7 +20,7 @@ VERDICTS = ("agree", "disagree", "none")
 
 HEAD = """# Quality of the query
 
-Made by `scripts/bench/query_quality.py` on {date}, 2 cores of an Intel Xeon 2.80 GHz, from
+Made by `scripts/bench/query_quality.py` on {date}, {cores} cores of {processor}, from
 [query_quality.json](benchmarks/query_quality.json). A model of `train celltype` with its defaults and an index
 of one part of each data set; the cells of another part ask (at most 3,000, drawn once). Labels of forebrain and
 bone marrow come from clustering the same ATAC data. Rules and their numbers were set on these data sets or are
@@ -103,7 +103,7 @@ def _text(value: Any) -> str:
 def page(found: dict[str, Any]) -> str:
     """The page as text."""
     sets = found["datasets"]
-    out = HEAD.format(date=found["date"]) + DOUBLETS
+    out = HEAD.format(**{k: found[k] for k in ("date", "cores", "processor")}) + DOUBLETS
     keys = [
         "auroc",
         "auroc_without_depth",
