@@ -17,6 +17,7 @@ from atacsearch.genome.weighting import inverse_document_frequency, tfidf
 from atacsearch.model.checkpoint import Model, load_model, new_model
 from atacsearch.model.classhead import ClassHead
 from atacsearch.model.config import sized_config
+from atacsearch.training import classfit
 from atacsearch.training.classfit import SHARPNESS, USUAL, VIEWS, components_of, drawn, fit_head, fitted_views
 from atacsearch.training.classtraining import train_class_head
 from atacsearch.training.crossfit import (
@@ -226,6 +227,18 @@ def test_few_held_out_items_leave_the_weights_as_usual() -> None:
     weights, calibration = calibrated(held, classes, names, np.full(15, 100), None)
     assert calibration is None
     assert np.array_equal(weights, USUAL)
+
+
+def test_large_tables_are_fitted_one_after_another_to_the_same_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets, labels = cells(60)
+    general = np.random.default_rng(0).normal(size=(60, 4))
+    idf = inverse_document_frequency(sets, V)
+    several = fit_head(sets, general, np.array(labels), idf=idf)
+    monkeypatch.setattr(classfit, "LARGE_TABLE", 0)
+    monkeypatch.setattr(classfit, "in_order", None)  # calling it would fail
+    alone = fit_head(sets, general, np.array(labels), idf=idf)
+    assert np.allclose(alone.wide, several.wide, atol=1e-2)
+    assert np.allclose(alone.deep, several.deep, atol=1e-3)
 
 
 def test_a_head_holds_the_weighted_sum_of_its_views() -> None:
