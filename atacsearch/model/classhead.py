@@ -4,7 +4,8 @@ The vector holds the probability of each class of the label, so that cells lie n
 classes are likely. Probabilities come from two linear views of the cell whose scores are added, after the wide
 and deep model of Cheng et al. 2016 (arXiv:1606.07792):
 
-- wide: the open regions themselves, as a TF-IDF row, which remembers what single regions say;
+- wide: the open regions themselves, as a TF-IDF row, which remembers what single regions say; the sum of several
+  regressions, also on principal components of the row (`training/classfit.py`);
 - deep: the encoder's vector at unit length, which generalises over regions that are open together.
 """
 

@@ -283,8 +283,8 @@ def celltype_files(
     if settings.loss == "head":
         figures, shown = summary["figures"], {"loss": "head", "seed": settings.seed}
         notes = [
-            "Each fold is named by a head fitted on the others; that of the checkpoint saw all. The power and the "
-            "biases of its calibration are fitted on all folds together, which favours it a little.",
+            "Each fold is named by a head fitted on the others; that of the checkpoint saw all. The weights of its "
+            "views and its calibration are fitted on all folds together, which favours it a little.",
             "The simple method is a vote of the 15 nearest training items, by cosine distance, fitted on the "
             "training items alone, in the same folds.",
         ]
