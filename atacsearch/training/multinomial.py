@@ -37,9 +37,8 @@ class Rows:
         import scipy.sparse as sp
 
         self.shape: tuple[int, int] = features.shape
-        self.seen: npt.NDArray[np.int64] | None = (
-            None  # features that any item has; the others get rows of zeros
-        )
+        # Features that any item has; the others get rows of zeros. None: all.
+        self.seen: npt.NDArray[np.int64] | None = None
         if sp.issparse(features):
             rows = sp.csr_matrix(features)
             self.seen = np.flatnonzero(np.bincount(rows.indices, minlength=rows.shape[1]))
