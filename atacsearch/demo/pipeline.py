@@ -143,9 +143,9 @@ def figures(outcome: Outcome) -> dict[str, Any]:
                         "method": m.name,
                         "fitted_on": m.fitted_on,
                         "cells": m.scores.n,
-                        "accuracy": round(m.scores.accuracy, 4),
-                        "macro_f1": round(m.scores.macro_f1, 4),
-                        "unknown": None if m.scores.unknown is None else round(m.scores.unknown, 4),
+                        "accuracy": round(m.scores.accuracy, 6),
+                        "macro_f1": round(m.scores.macro_f1, 6),
+                        "unknown": None if m.scores.unknown is None else round(m.scores.unknown, 6),
                     }
                     for m in e.methods
                 ],
