@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .client import Client, open_index
-    from .encode.encoder import Encoder
-    from .genome.tokensets import TokenSets
-    from .genome.universe import Universe
-    from .model.checkpoint import load_model
+    from .model.checkpoints.checkpoint import load_model
+    from .model.encoding.encoder import Encoder
     from .readers.items import ReadOptions
+    from .tokens.token_sets import TokenSets
+    from .tokens.universe import Universe
 
-__version__ = "0.1.0"
+from ._version import __version__
+from .tokens.files import register_file_tokenizer
+
 __all__ = [
     "Client",
     "Encoder",
@@ -32,13 +34,15 @@ __all__ = [
     "open_index",
 ]
 
+register_file_tokenizer("atacsearch.readers.inputs.open:tokenize_file")
+
 _HOMES = {
     "Client": "atacsearch.client",
-    "Encoder": "atacsearch.encode.encoder",
+    "Encoder": "atacsearch.model.encoding.encoder",
     "ReadOptions": "atacsearch.readers.items",
-    "TokenSets": "atacsearch.genome.tokensets",
-    "Universe": "atacsearch.genome.universe",
-    "load_model": "atacsearch.model.checkpoint",
+    "TokenSets": "atacsearch.tokens.token_sets",
+    "Universe": "atacsearch.tokens.universe",
+    "load_model": "atacsearch.model.checkpoints.checkpoint",
     "open_index": "atacsearch.client",
 }
 

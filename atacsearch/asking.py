@@ -11,7 +11,7 @@ from .query.session import Progress, Session, no_progress
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .readers.inputs import ReadOptions
+    from .readers.inputs.open import ReadOptions
 
 Inputs = str | Path | Sequence[str | Path]
 Words = str | Sequence[str]
@@ -70,7 +70,7 @@ class Asking:
             rank: order by `cosine` distance, `overlap` (chance-adjusted Jaccard index), or both (`fused`).
             candidates: items that the vector search fetches for each query to be ranked anew; by default 500.
             background: of the tests: `universe`, or `indexed`, regions open in any item of the collection.
-            statistics: exact overlap statistics also with `rank="cosine"`; see `query/statistics.py`.
+            statistics: exact overlap statistics also with `rank="cosine"`; see `query/regions/statistics.py`.
             options: how a file is read.
             progress: called with the number of items encoded.
 
@@ -81,10 +81,10 @@ class Asking:
         Raises:
             InputError: an unknown query, column or context, or an empty collection.
         """
-        from .query.diversity import LAMBDA
-        from .query.page import Page
-        from .query.rerank import CANDIDATES, Ranking
-        from .query.search import search
+        from .query.search.diversity import LAMBDA
+        from .query.search.paging import Page
+        from .query.search.rerank import CANDIDATES, Ranking
+        from .query.search.search import search
 
         return search(
             self.session,
@@ -109,9 +109,9 @@ class Asking:
         )
 
     def for_reading(self, kind: str, table: Any, keep: Words = ()) -> Any:
-        """A table of `search_table` with the columns that are read on a terminal; see `query.shown`."""
+        """A table of `search_table` with the columns that are read on a terminal; see `query.search.terminal_columns`."""
+        from .query.search.terminal_columns import for_reading
         from .query.session import kind_of
-        from .query.shown import for_reading
 
         snapshot = self.session.snapshot()
         name = kind_of(kind)
@@ -151,7 +151,7 @@ class Asking:
             options: how files are read.
             progress: called with the number of items encoded.
             **how: `k, where, only, without, reference, by, same_group, false_unknown, min_confidence`; see
-                `query.transfer.TransferOptions`.
+                `query.annotate.transfer.TransferOptions`.
 
         Returns:
             `item, label, confidence, margin, nearest_distance, status`, one row per input item in input
@@ -161,8 +161,8 @@ class Asking:
             InputError: an unreadable input, or a label column that does not exist (those that do are listed).
             DigestError: another model than the index's.
         """
-        from .query.annotated import check_target
-        from .query.extras import SURE_TERM, Extras, annotate_with
+        from .query.annotate.annotate import SURE_TERM, Extras, annotate_with
+        from .query.annotate.h5ad import check_target
 
         sure = None if ontology is False else SURE_TERM if ontology is True else float(ontology)
         extras = Extras(doublets, sure, markers, clusters)
@@ -204,8 +204,8 @@ class Asking:
         Raises:
             InputError: no such item, or one without regions.
         """
-        from .query.explain import explain_item
-        from .query.transfer import TransferOptions
+        from .query.annotate.explain import explain_item
+        from .query.annotate.transfer import TransferOptions
 
         lists: dict[str, Any] = {
             name: tuple(v) if isinstance(v, list) else v for name, v in lists_of(how).items()
@@ -245,7 +245,7 @@ class Asking:
 
         Returns:
             `query`, its BED interval, `query_regions, collection, by, value, n_open, n_all, fraction, n_regions`;
-            see `query.overlap`.
+            see `query.regions.overlap`.
 
         Raises:
             InputError: an unknown query or column, no overlap with the universe, an empty index, a damaged file.
@@ -253,7 +253,7 @@ class Asking:
         Example:
             >>> index.overlap("chr11:118,340,001-118,345,000", by="cell_type")     # doctest: +SKIP
         """
-        from .query.overlap import overlap
+        from .query.regions.overlap import overlap
 
         return overlap(
             self.session,
@@ -295,7 +295,7 @@ class Asking:
 
         Returns:
             `chrom, start, end, name, score, strand, n_a, n_b, fraction_a, fraction_b, difference, log2_odds_ratio,
-            p_value, q_value`, largest difference first; see `query.compare`.
+            p_value, q_value`, largest difference first; see `query.regions.compare`.
 
         Raises:
             InputError: a side that is nothing, has no items, or shares items with the other.
@@ -303,7 +303,7 @@ class Asking:
         Example:
             >>> index.compare("cell_type=B", "rest", k=20)                         # doctest: +SKIP
         """
-        from .query.compare import compare
+        from .query.regions.compare import compare
 
         return compare(
             self.session,
@@ -318,7 +318,7 @@ class Asking:
 
     def _read(self, inputs: Inputs, options: ReadOptions | None) -> Any:
         from .query.inputs import read_for
-        from .readers.inputs import ReadOptions
+        from .readers.inputs.open import ReadOptions
 
         return read_for(self.session, inputs_of(inputs), options or ReadOptions())
 

@@ -15,8 +15,8 @@ from .asking import Asking, Inputs, Words, inputs_of, words_of
 from .query.session import Progress, Say, Session, no_progress, silent
 
 if TYPE_CHECKING:
-    from .query.ingest import Added
-    from .query.regions import RegionsAdded
+    from .query.ingest.add import Added
+    from .query.regions.contexts import RegionsAdded
 
 
 def open_index(
@@ -48,7 +48,7 @@ def open_index(
         >>> index.annotate("new.h5ad", label="cell_type").head()   # doctest: +SKIP
     """
     from .errors import InputError
-    from .store.index import Index
+    from .store.index.index import Index
 
     url = str(path) if "://" in str(path) else None
     if url is not None and metadata is None:
@@ -79,9 +79,9 @@ def create_index(
     Raises:
         InputError: the folder is not empty, or the model or gene table cannot be read.
     """
-    from .model.checkpoint import load_model
-    from .query.genes import read_genes
-    from .store.index import Index
+    from .model.checkpoints.checkpoint import load_model
+    from .query.ingest.gene_table import read_genes
+    from .store.index.index import Index
 
     loaded = load_model(model)
     if genes is not None:
@@ -112,7 +112,7 @@ class Client(Asking):
     def calibrate(
         self, kind: str = "cells", label: Words | None = None, group: str | None = None
     ) -> dict[str, Any]:
-        """Fit the confidence of labels anew; see `query.calibrate.calibrate`.
+        """Fit the confidence of labels anew; see `query.reference.calibrate.calibrate`.
 
         Args:
             kind: `cells` or `beds`.
@@ -122,22 +122,22 @@ class Client(Asking):
         Returns:
             By label what was fitted.
         """
-        from .query.calibrate import calibrate
+        from .query.reference.calibrate import calibrate
         from .query.session import kind_of
 
         return calibrate(self.session, kind_of(kind), None if label is None else words_of(label), group)
 
     def add_cells(self, inputs: Inputs, **options: Any) -> Added:
-        """Index the cells of h5ad or fragment files; see `query.ingest.add_items` for the arguments."""
+        """Index the cells of h5ad or fragment files; see `query.ingest.add.add_items` for the arguments."""
         return self._add("cells", inputs, **options)
 
     def add_beds(self, inputs: Inputs, **options: Any) -> Added:
-        """Index BED files, one by one or by a manifest; see `query.ingest.add_items` for the arguments."""
+        """Index BED files, one by one or by a manifest; see `query.ingest.add.add_items` for the arguments."""
         return self._add("bedfiles", inputs, **options)
 
     def _add(self, kind: str, inputs: Inputs, **options: Any) -> Added:
-        from .query.calibrate import calibrate
-        from .query.ingest import add_items
+        from .query.ingest.add import add_items
+        from .query.reference.calibrate import calibrate
 
         added = add_items(self.session, kind, inputs_of(inputs), **options)
         if added.added:
@@ -160,7 +160,7 @@ class Client(Asking):
             genes: a gene table (BED6 of TSS, or GTF) to keep with the index.
             progress: called with the number of items encoded.
         """
-        from .query.regions import add_regions
+        from .query.regions.contexts import add_regions
 
         if genes is not None:
             self.set_genes(genes)
@@ -168,7 +168,7 @@ class Client(Asking):
 
     def set_genes(self, genes: str | Path) -> None:
         """Keep a gene table (BED6 of TSS, or GTF) with the index, for gene symbols as queries."""
-        from .query.genes import keep_genes
+        from .query.ingest.gene_table import keep_genes
 
         keep_genes(self.session, genes)
 
@@ -177,11 +177,11 @@ class Client(Asking):
         return self.session.index.status()
 
     def verify(self) -> Any:
-        """Prove that shards, metadata and vectors agree; see `store.verify`."""
+        """Prove that shards, metadata and vectors agree; see `store.index.verify`."""
         return self.session.index.verify()
 
     def repair(self, drop_damaged: bool = False) -> Any:
-        """Rebuild metadata and vectors from the shards; see `store.verify`."""
+        """Rebuild metadata and vectors from the shards; see `store.index.verify`."""
         return self.session.index.repair(drop_damaged)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Make the bundled promoter sets of `atacsearch.genome.check` from TSS tables and public peak files.
+"""Make the bundled promoter sets of `atacsearch.genome.detect` from TSS tables and public peak files.
 
 Human: transcripts with one TSS in both the hg19 and the hg38 table, on autosomes, hit by at least 85 % of the
     open-chromatin
@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from atacsearch.genome.intervals import Intervals
-from atacsearch.genome.universe import Universe
+from atacsearch.tokens.universe import Universe
 
 HALF_WIDTH = 250
 N_PROMOTERS = 1500

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from atacsearch.genome.tokensets import TokenSets
-from atacsearch.genome.universe import Universe
+from atacsearch.tokens.token_sets import TokenSets
+from atacsearch.tokens.universe import Universe
 
 PEER = """
 import sys, time, importlib.metadata

@@ -212,7 +212,7 @@ def annotate(
         (row,) = call.to_pylist()
         say(f"{row['item']}: {row['label']}, confidence {row['confidence']:.3f}, {row['status']}")
         if explain_bed is not None:
-            from ..query.explain import write_regions
+            from ..query.annotate.explain import write_regions
 
             write_regions(regions, explain_bed)
         output.write(voters)

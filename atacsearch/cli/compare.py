@@ -80,8 +80,8 @@ def compare(
       atacsearch compare mine.bed 'assay=ATAC-seq' --in beds --index my.index --min-difference 0.5
     """
     from ..client import open_index
-    from ..query.compare import write_bed
-    from ..readers.inputs import ReadOptions
+    from ..query.regions.compare import write_bed
+    from ..readers.inputs.open import ReadOptions
     from .messages import say
 
     table = open_index(index_path, say=say).compare_table(

@@ -31,5 +31,6 @@ def demo(out: Path, device: str) -> None:
       atacsearch demo --out demo-output
     """
     from ..demo import run
+    from .root import run_in_process
 
-    run(out, device=device)
+    run(out, run_in_process, device=device)

@@ -69,9 +69,9 @@ def embed(
       atacsearch embed cells.h5ad --model my.model -o vectors.parquet
       atacsearch embed peaks.bed --model my.model --level region -o regions.parquet
     """
-    from ..encode.encoder import Encoder
-    from ..model.checkpoint import load_model
-    from ..query.embedding import write_vectors
+    from ..api.embed import write_vectors
+    from ..model.checkpoints.checkpoint import load_model
+    from ..model.encoding.encoder import Encoder
     from ..query.inputs import counting_as, joined, read_all
     from .messages import progress, say
 

@@ -272,7 +272,7 @@ def calibrate(index_path: str, labels: tuple[str, ...], group: str | None, kind:
     import pyarrow as pa
 
     from ..client import open_index
-    from ..query.calibrate import report
+    from ..query.reference.calibrate import report
     from .messages import say
 
     client = open_index(index_path, say=say)

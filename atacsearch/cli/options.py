@@ -17,7 +17,7 @@ import click
 from .failures import DEBUG
 
 if TYPE_CHECKING:
-    from ..readers.inputs import ReadOptions
+    from ..readers.inputs.open import ReadOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("table", "tsv", "json", "parquet")
@@ -71,13 +71,13 @@ class Output:
 
     def write(self, table: Any) -> None:
         """Write a `pyarrow.Table`."""
-        from ..query.results import write_table
+        from ..tables import write_table
 
         write_table(table, self.format, self.path)
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Write the properties of one thing."""
-        from ..query.results import write_record
+        from ..tables import write_record
 
         write_record(record, self.format, self.path)
 
@@ -178,7 +178,7 @@ def reader_options(command: F) -> F:
 
 def read_options(reading: dict[str, Any]) -> ReadOptions:
     """The `ReadOptions` of what `reader_options` gathered."""
-    from ..readers.inputs import ReadOptions
+    from ..readers.inputs.open import ReadOptions
 
     return ReadOptions(**reading)
 

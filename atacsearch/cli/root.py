@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .. import __version__
+from .._version import __version__
 from .failures import DEBUG, clear_errors
 from .lazy import LazyCommand, LazyGroup
 from .options import debug_option
@@ -16,7 +16,7 @@ COMMANDS = {
     "demo": LazyCommand("atacsearch.cli.demo:demo", "The main job on real public data, with a report."),
     "universe": LazyCommand("atacsearch.cli.universe:universe", "Build a universe or look into one."),
     "tokenize": LazyCommand("atacsearch.cli.tokenize:tokenize", "Turn cells or BED files into token sets."),
-    "train": LazyCommand("atacsearch.cli.train:train", "Train a model."),
+    "train": LazyCommand("atacsearch.cli.train.train:train", "Train a model."),
     "embed": LazyCommand(
         "atacsearch.cli.embed:embed", "Turn cells, BED files or their regions into vectors."
     ),
@@ -58,3 +58,8 @@ def cli() -> None:
       atacsearch demo
       atacsearch annotate new_cells.h5ad --index my.index --label cell_type --format tsv
     """
+
+
+def run_in_process(words: list[str]) -> object:
+    """Run `atacsearch WORDS...` in this process; its exit code where it failed."""
+    return cli.main(words, prog_name="atacsearch", standalone_mode=False)

@@ -42,10 +42,10 @@ def tokenize(
       atacsearch tokenize fragments.tsv.gz --universe universe.bed.gz -o tokens.parquet
       atacsearch tokenize peaks.tsv --universe epiagent-ccre-hg38 -o tokens.parquet --genome hg38
     """
-    from ..genome.tokensets import write_sets
-    from ..genome.universe import Universe
     from ..query.inputs import token_parts
-    from ..query.results import to_file
+    from ..tables import to_file
+    from ..tokens.token_sets import write_sets
+    from ..tokens.universe import Universe
     from .messages import say
 
     # with a chain file, --genome is that of the data, not of the universe

@@ -64,7 +64,7 @@ def build(
     Example:
       atacsearch universe build a.bed b.narrowPeak.gz c.h5ad -o universe.bed.gz --genome hg38
     """
-    from ..readers.universes import universe_from_inputs
+    from ..readers.inputs.universes import universe_from_inputs
     from .messages import say
 
     widths = {"min_width": min_width, "max_width": max_width}
@@ -95,6 +95,6 @@ def info(name: str, genome: str | None, output: Output) -> None:
     """
     from dataclasses import asdict
 
-    from ..genome.universe import Universe
+    from ..tokens.universe import Universe
 
     output.write_record(asdict(Universe.load(name, genome=genome).info()))

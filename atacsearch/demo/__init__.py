@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 
-def run(out: Path, device: str = "auto") -> Path:
+def run(out: Path, main: Callable[[list[str]], object], device: str = "auto") -> Path:
     """Run the demo; see `atacsearch.demo.pipeline.run_demo`.
 
     Args:
         out: folder for the report and everything that it is made from.
+        main: runs the command line `atacsearch` in this process.
         device: where the encoder runs: `auto`, `cpu`, `cuda`.
 
     Returns:
@@ -20,4 +22,4 @@ def run(out: Path, device: str = "auto") -> Path:
     """
     from .pipeline import run_demo
 
-    return run_demo(out, device)
+    return run_demo(out, main, device)

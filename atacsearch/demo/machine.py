@@ -33,7 +33,7 @@ def machine() -> str:
 
 def versions() -> tuple[tuple[str, str], ...]:
     """(name, version) of the product, Python and the libraries that shape the results."""
-    from atacsearch import __version__
+    from atacsearch._version import __version__
 
     found = [("atacsearch", __version__), ("Python", platform.python_version())]
     for name in LIBRARIES:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from atacsearch.genome.universe import Universe
+from atacsearch.tokens.universe import Universe
 
 from .baseline import transfer
 from .outcome import Experiment, Method

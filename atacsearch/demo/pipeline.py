@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,11 +43,12 @@ CITATIONS = {
 }
 
 
-def run_demo(out: Path, device: str = "auto") -> Path:
+def run_demo(out: Path, main: Callable[[list[str]], object], device: str = "auto") -> Path:
     """Run the demo.
 
     Args:
         out: folder for the report and everything that it is made from; what an earlier run left is replaced.
+        main: runs the command line `atacsearch` in this process.
         device: where the encoder runs: `auto`, `cpu`, `cuda`.
 
     Returns:
@@ -56,7 +58,7 @@ def run_demo(out: Path, device: str = "auto") -> Path:
         InputError: `out` holds files that are not the demo's.
         AtacsearchError: a data set could not be fetched, or a command failed.
     """
-    from atacsearch.genome.fetch import fetch
+    from atacsearch.genome.datasets import fetch
 
     from .forebrain import run_forebrain
     from .pbmc import run_pbmc
@@ -65,7 +67,7 @@ def run_demo(out: Path, device: str = "auto") -> Path:
     began = time.perf_counter()
     # Read when torch is loaded: threads that spin while they wait cost several times the work on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    runner = Runner(device)
+    runner = Runner(main, device)
     prepare_folder(out)
     with runner.own("", "fetch the data"):
         fetched = {name: fetch(name, progress=_say).resolve() for name in CITATIONS}
@@ -113,7 +115,7 @@ def prepare_folder(out: Path) -> None:
 
 def sources() -> tuple[Source, ...]:
     """The data sets that the demo uses."""
-    from atacsearch.genome.fetch import KNOWN_DATA
+    from atacsearch.genome.datasets import KNOWN_DATA
 
     return tuple(
         Source(

@@ -10,7 +10,7 @@ import io
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from typing import TextIO
@@ -43,11 +43,13 @@ class Runner:
     """Runs steps and remembers them.
 
     Attributes:
+        main: runs `atacsearch` with these words in this process; an exit code other than 0 is a failure.
         device: passed on to commands that encode.
         stages: what has been done so far.
         stream: where progress goes.
     """
 
+    main: Callable[[list[str]], object]
     device: str = "auto"
     stages: list[Stage] = field(default_factory=list)
     stream: TextIO = field(default_factory=lambda: sys.stderr)
@@ -66,8 +68,6 @@ class Runner:
         Raises:
             AtacsearchError: it failed; the lines above say why.
         """
-        from atacsearch.cli.root import cli
-
         arguments = [str(word) for word in words]
         line = command_line(arguments)
         self._announce(experiment, title)
@@ -75,7 +75,7 @@ class Runner:
         margin = _Margin(self.stream)
         began = time.perf_counter()
         with redirect_stderr(margin):
-            code = cli.main(arguments, prog_name="atacsearch", standalone_mode=False)
+            code = self.main(arguments)
         if isinstance(code, int) and code:
             raise AtacsearchError(f"the demo stopped, because this failed: {line}")
         self._done(Stage(experiment, title, time.perf_counter() - began, line))

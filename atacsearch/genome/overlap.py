@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..kernels.intervals import KERNELS, MAX_POSITION
 from .intervals import Intervals, sorted_unique
-from .overlap_kernel import KERNELS, MAX_POSITION
 
 _MAX_LAYERS = 64  # deeper nesting is finished by filtering instead of by more layers
 

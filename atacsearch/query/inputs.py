@@ -11,10 +11,10 @@ from ..errors import InputError
 from .session import Say, Session
 
 if TYPE_CHECKING:
-    from ..genome.tokensets import TokenSets
-    from ..genome.universe import Universe
-    from ..readers.inputs import Items, ReadOptions
+    from ..readers.inputs.open import Items, ReadOptions
     from ..readers.report import ReadReport
+    from ..tokens.token_sets import TokenSets
+    from ..tokens.universe import Universe
 
 
 def is_file(text: str) -> bool:
@@ -34,7 +34,7 @@ def read_all(inputs: Sequence[str | Path], universe: Universe, options: ReadOpti
     Raises:
         InputError: an input cannot be read, or their kinds differ.
     """
-    from ..readers.inputs import read_items
+    from ..readers.inputs.open import read_items
 
     if not inputs:
         raise InputError("no input: give one file or more")
@@ -83,7 +83,7 @@ def token_parts(
 
     Names are those of `joined`. Raises `InputError` as `read_all` does.
     """
-    from ..readers.inputs import read_item_parts
+    from ..readers.inputs.open import read_item_parts
 
     if len(inputs) > 1:
         yield joined(read_all(inputs, universe, options, say))
@@ -106,7 +106,7 @@ def token_parts(
 
 def joined(found: Sequence[Items]) -> TokenSets:
     """The token sets of all items, named as the user knows them, or by index id where those names repeat."""
-    from ..genome.tokensets import TokenSets
+    from ..tokens.token_sets import TokenSets
 
     sets = TokenSets.concat([x.sets for x in found])
     if len(set(sets.names)) < len(sets.names):

@@ -18,13 +18,13 @@ import numpy.typing as npt
 from ..errors import InputError
 
 if TYPE_CHECKING:
-    from ..encode.encoder import Encoder
     from ..genome.genes import GeneAnnotation
-    from ..genome.tokensets import TokenSets
-    from ..genome.universe import Universe
-    from ..model.checkpoint import Model
-    from ..store.index import Index
-    from ..store.snapshot import Snapshot
+    from ..model.checkpoints.checkpoint import Model
+    from ..model.encoding.encoder import Encoder
+    from ..store.index.index import Index
+    from ..store.index.snapshot import Snapshot
+    from ..tokens.token_sets import TokenSets
+    from ..tokens.universe import Universe
 
 Say = Callable[[str], None]
 Progress = Callable[[int], None]
@@ -77,7 +77,7 @@ class Session:
     @cached_property
     def model(self) -> Model:
         """The model that made the index's vectors. Raises `DigestError` where it is another one."""
-        from ..model.checkpoint import load_model
+        from ..model.checkpoints.checkpoint import load_model
 
         model = load_model(self.model_source or self.index.model_path)
         self.index.check_model(model.digest, model.universe_digest)
@@ -86,7 +86,7 @@ class Session:
     @cached_property
     def encoder(self) -> Encoder:
         """The encoder; its device and precision are said once."""
-        from ..encode.encoder import Encoder
+        from ..model.encoding.encoder import Encoder
 
         encoder = Encoder(self.model, device=self.device)
         self.say(f"Encoding on {encoder.describe()}")
@@ -97,7 +97,7 @@ class Session:
         """The regions behind the index's tokens, read without the model where the checkpoint lies in a folder."""
         path = Path(self.index.model_path) / UNIVERSE
         if "model" not in self.__dict__ and self.model_source is None and path.is_file():
-            from ..genome.universe import Universe
+            from ..tokens.universe import Universe
 
             universe = Universe.from_bed(path, genome=self.index.info.genome)
             if universe.digest == self.index.info.universe_digest:
@@ -107,10 +107,10 @@ class Session:
     @cached_property
     def genes(self) -> GeneAnnotation | None:
         """The index's gene table; None where it was made without one."""
-        from .genes import read_genes
+        from ..genome.genes import GeneAnnotation
 
         path = self.index.genes_path
-        return None if path is None else read_genes(path)
+        return None if path is None else GeneAnnotation.from_file(path)
 
     def vector_of(self, kind: str, label: str) -> str:
         """The vector by which a label is transferred: its own where the items of `kind` have it, else `general`."""
@@ -146,6 +146,6 @@ class Session:
 
     def is_class_head(self, name: str) -> bool:
         """Whether a vector holds class probabilities, so that distances in it say nothing of unlike items."""
-        from ..model.classhead import ClassHead
+        from ..model.heads.class_head import ClassHead
 
         return isinstance(self.model.heads.get(name), ClassHead)

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..genome.bed_kernel import REASONS
-from ..genome.bedlines import TAB, scan_lines
+from ..genome.bed_lines import TAB, scan_lines
 from ..genome.intervals import Intervals
-from .opening import ByteSource
+from ..kernels.bed import REASONS
+from .compressed import ByteSource
 from .report import EXAMPLES, ReadReport
 
 EXPECTED = "a BED file (chromosome, start, end; tab-separated, 0-based)"

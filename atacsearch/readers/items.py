@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import InputError
-from ..genome.tokensets import TokenSets
+from ..tokens.token_sets import TokenSets
 from .report import ReadReport
 
 Counting = Literal["fragment", "insertion"]

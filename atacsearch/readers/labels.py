@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..genome.arrow import text_array
+from ..arrow import text_array
 
 _WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")

@@ -14,8 +14,8 @@ from typing import Any
 
 from ..errors import GenomeError, InputError
 from ..genome.assemblies import canonical_genome
+from .compressed import read_all
 from .labels import text_column
-from .opening import read_all
 
 _TEXT_COLUMNS = ("file", "genome", "sample", "donor", "library")
 

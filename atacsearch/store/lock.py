@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ..errors import LockedError
-from .durable import disk_errors, this_process
+from .atomic import disk_errors, this_process
 
 
 class WriterLock:

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..arrow import numbers_of
 from ..errors import InputError
-from ..genome.arrow import numbers_of
 from ..genome.intervals import concat_ranges, sorted_unique
-from ..genome.tokensets import TokenSets
+from ..tokens.token_sets import TokenSets
+from .atomic import put_in_place, remove, sha256_of, temporary
 from .columns import VECTOR_PREFIX, cast_table, payload_key, payload_values
-from .durable import put_in_place, remove, sha256_of, temporary
 from .manifest import ShardEntry
 from .types import Batch, IndexInfo, Source
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..genome.tokensets import TokenSets
+from ..tokens.token_sets import TokenSets
 
 KINDS = ("cells", "bedfiles", "regions")
 ONE = {"cells": "cell", "bedfiles": "BED file", "regions": "region"}

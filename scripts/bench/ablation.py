@@ -34,16 +34,16 @@ from quality_bench.datasets import DATASETS, Cells, Fold, shared_data
 from quality_bench.product import LABEL, write_fold
 from quality_bench.scores import agreement, score
 
-from atacsearch.genome.cache import cache_folder
-from atacsearch.training.batchcorrection import BatchSettings, split_cells, train_batch
-from atacsearch.training.celltype import CelltypeSettings, train_celltype
-from atacsearch.training.classtraining import train_class_head
-from atacsearch.training.mixing import mixing
-from atacsearch.training.neighbours import nearest, svd_vectors
-from atacsearch.training.preparing import Training, prepare
-from atacsearch.training.pretrain import PretrainSettings, pretrain
-from atacsearch.training.vectors import embed_sets
-from atacsearch.training.warmstart import warm_start
+from atacsearch.cache import cache_folder
+from atacsearch.training.class_head.train import train_class_head
+from atacsearch.training.loops.batch_correction import BatchSettings, split_cells, train_batch
+from atacsearch.training.loops.metric_learning import CelltypeSettings, train_celltype
+from atacsearch.training.loops.pretraining import PretrainSettings, pretrain
+from atacsearch.training.metrics.mixing import mixing
+from atacsearch.training.metrics.neighbours import nearest, svd_vectors
+from atacsearch.training.recipes.inputs import Training, prepare
+from atacsearch.training.trainer.vectors import embed_sets
+from atacsearch.training.trainer.warm_start import warm_start
 
 SVD, UNTRAINED = "TF-IDF + SVD, static", "encoder, warm start, untrained"
 PRETRAINED: dict[str, dict[str, Any]] = {

@@ -40,7 +40,7 @@ universe, path, times = sys.argv[1], sys.argv[2], int(sys.argv[3])
 READ_ITEMS = (
     _TIMER
     + """
-from atacsearch.genome.universe import Universe
+from atacsearch.tokens.universe import Universe
 from atacsearch.readers.inputs import read_items
 regions = Universe.from_bed(universe, genome="hg38")
 (items,), found = timed(lambda: read_items(path, regions), times)
@@ -50,7 +50,7 @@ print(json.dumps({**found, "tokens": len(items.sets.tokens)}))
 TOKENIZE = (
     _TIMER
     + """
-from atacsearch.genome.universe import Universe
+from atacsearch.tokens.universe import Universe
 regions = Universe.from_bed(universe, genome="hg38")
 sets, found = timed(lambda: regions.tokenize(path), times)
 print(json.dumps({**found, "tokens": len(sets.tokens)}))
@@ -59,7 +59,7 @@ print(json.dumps({**found, "tokens": len(sets.tokens)}))
 OVERLAP = (
     _TIMER
     + """
-from atacsearch.genome.universe import Universe
+from atacsearch.tokens.universe import Universe
 from atacsearch.readers.bed import read_bed
 regions, intervals = Universe.from_bed(universe, genome="hg38"), read_bed(path)
 sets, found = timed(lambda: regions.tokenize(intervals), times)
@@ -80,7 +80,7 @@ print(json.dumps({**found, "tokens": len(set(ids) - {tokenizer.unk_token_id})}))
 )
 LOAD = """
 import json, sys, time
-from atacsearch.genome.universe import Universe
+from atacsearch.tokens.universe import Universe
 wall, cpu = time.perf_counter(), time.process_time()
 universe = Universe.from_bed(sys.argv[1], genome="hg38")
 universe.digest, universe.index
@@ -123,7 +123,7 @@ LOOP = (
     _TIMER
     + """
 import anndata
-from atacsearch.genome.universe import Universe
+from atacsearch.tokens.universe import Universe
 from atacsearch.readers.h5ad import read_peaks
 from atacsearch.readers.report import ReadReport
 regions = Universe.from_bed(universe, genome="hg38")

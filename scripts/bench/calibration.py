@@ -29,19 +29,19 @@ from quality_bench.product import LABEL, command, write_fold
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from atacsearch.genome.tokensets import TokenSets
-from atacsearch.genome.weighting import inverse_document_frequency, tfidf
-from atacsearch.model.calibration import softmax
-from atacsearch.model.labelheads import unit
-from atacsearch.model.measures import (
+from atacsearch.model.heads.calibration import softmax
+from atacsearch.model.heads.label_head import unit
+from atacsearch.model.heads.measures import (
     area_under_risk_coverage,
     brier_score,
     calibration_error,
     log_loss,
 )
-from atacsearch.training.classfit import fit_head
-from atacsearch.training.crossfit import calibrated, cross_fit, folds_of
-from atacsearch.training.warmstart import svd_table
+from atacsearch.tokens.tfidf import inverse_document_frequency, tfidf
+from atacsearch.tokens.token_sets import TokenSets
+from atacsearch.training.class_head.cross_fit import calibrated, cross_fit, folds_of
+from atacsearch.training.class_head.fit import fit_head
+from atacsearch.training.trainer.warm_start import svd_table
 
 COVERAGE = 0.9
 RESAMPLES = 500
@@ -170,8 +170,8 @@ def _measures(p: Any, truth: Any) -> dict[str, Any]:
 def calibration_row(cells: Cells, fold: Fold) -> dict[str, Any]:
     """Ours through the commands, and two simple ways, on one fold."""
     from atacsearch.client import open_index
-    from atacsearch.query.transfer import transfer
-    from atacsearch.readers.inputs import ReadOptions
+    from atacsearch.query.annotate.transfer import transfer
+    from atacsearch.readers.inputs.open import ReadOptions
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -260,7 +260,7 @@ def _simple(cells: Cells, fold: Fold, classes: Any, truth: Any, here: Any) -> di
     """Votes without calibration, and a logistic regression whose temperature was fitted on folds."""
     from sklearn.neighbors import KNeighborsClassifier
 
-    from atacsearch.training.neighbours import svd_vectors
+    from atacsearch.training.metrics.neighbours import svd_vectors
 
     reference, query = _sets(cells, fold.reference), _sets(cells, fold.query)
     names = cells.labels[fold.reference]

@@ -87,9 +87,9 @@ class Bench:
     def model(self, network: str) -> Path:
         """A checkpoint folder with weights of the size that training leaves."""
         from atacsearch.genome.intervals import Intervals
-        from atacsearch.genome.universe import Universe
-        from atacsearch.model.checkpoint import new_model
+        from atacsearch.model.checkpoints.checkpoint import new_model
         from atacsearch.model.config import sized_config
+        from atacsearch.tokens.universe import Universe
 
         d, layers, heads = NETWORKS[network]
         path = self.folder / f"model-{d}-{layers}"

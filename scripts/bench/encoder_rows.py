@@ -31,9 +31,9 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 def ours(spec: dict[str, Any]) -> Encode:
     """TokenSets in host memory to vectors in host memory, as users call it."""
-    from atacsearch.encode.encoder import Encoder
-    from atacsearch.genome.tokensets import TokenSets
-    from atacsearch.model.checkpoint import load_model
+    from atacsearch.model.checkpoints.checkpoint import load_model
+    from atacsearch.model.encoding.encoder import Encoder
+    from atacsearch.tokens.token_sets import TokenSets
 
     encoder = Encoder(load_model(spec["model"]), spec["device"], spec["dtype"])
     return lambda lists: encoder.encode(TokenSets.from_lists(lists))

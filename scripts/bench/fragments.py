@@ -34,7 +34,7 @@ universe, small, path = sys.argv[1:4]
 READ = (
     _TIMER
     + """
-from atacsearch.genome.universe import Universe
+from atacsearch.tokens.universe import Universe
 from atacsearch.readers.inputs import ReadOptions, read_items
 universe = Universe.from_bed(universe)
 options = ReadOptions(min_fragments=1, tss=sys.argv[4] if len(sys.argv) > 4 else None)

@@ -22,7 +22,8 @@ import numpy as np
 from measuring import Row, finish, options, run
 from mixtures import BLOCK, Mixtures, open_mixtures
 
-from atacsearch.store import Index, Source
+from atacsearch.store.index.index import Index
+from atacsearch.store.types import Source
 
 SIZES = (10_000, 100_000, 300_000, 1_000_000)
 ADDED = 1_000  # cells of the small publish
@@ -128,7 +129,7 @@ print(json.dumps({**found, "torch": "torch" in sys.modules}))
 SERVE = """
 import json, sys, time, resource
 import numpy as np
-from atacsearch.store import Index
+from atacsearch.store.index.index import Index
 queries = np.load(sys.argv[2])
 snapshot = Index.open(sys.argv[1]).snapshot()
 times = []
@@ -144,7 +145,7 @@ print(json.dumps({"p50_ms": 1e3 * float(np.median(times)), "resident_mb": reside
 METADATA = """
 import json, sys, time
 import numpy as np
-from atacsearch.store import Index
+from atacsearch.store.index.index import Index
 snapshot = Index.open(sys.argv[1]).snapshot()
 labels = [c for c in snapshot.columns("cells") if c != "n_tokens"]
 ids = snapshot.matching("cells", "site=hundredth").to_pylist()

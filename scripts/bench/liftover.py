@@ -86,7 +86,7 @@ def fresh(path: Path) -> None:
 
 def lift_all(peaks: Any, chains: Any) -> Any:
     """Lift without looking at the answer."""
-    from atacsearch.genome.chain_lift import lift
+    from atacsearch.genome.liftover import lift
 
     return lift(peaks, chains)
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from atacsearch.genome.intervals import concat_ranges, sorted_unique
-from atacsearch.genome.tokensets import TokenSets
+from atacsearch.tokens.token_sets import TokenSets
 
 DIM = 192
 BLOCK = 20_000  # cells made at once
@@ -56,7 +56,7 @@ class Mixtures:
     @cached_property
     def model(self) -> Any:
         """The loaded checkpoint."""
-        from atacsearch.model.checkpoint import load_model
+        from atacsearch.model.checkpoints.checkpoint import load_model
 
         return load_model(self.model_dir)
 
@@ -106,7 +106,7 @@ class Mixtures:
 
     def check(self) -> float:
         """The largest difference to the encoder on 200 made cells, relative to the longest vector."""
-        from atacsearch.encode.encoder import Encoder
+        from atacsearch.model.encoding.encoder import Encoder
 
         sets = self.block(0, 200)[0]
         expected, found = Encoder(self.model, device="cpu").encode(sets), self.encode(sets)
@@ -138,7 +138,7 @@ class Mixtures:
         share of the cells), `donor`, `tissue`, `assay`, `plate` (1,000 values). Numbers: `percentile` (uniform),
         `n_fragments`, `tss_enrichment`; true or false: `doublet`.
         """
-        from atacsearch.store import Batch
+        from atacsearch.store.types import Batch
 
         sets, parents = self.block(number)
         n = size
@@ -179,9 +179,9 @@ def open_mixtures(
         trained: fine-tune the warm-started model on the cell types; without, vectors are noisier and
             neighbours harder to find.
     """
-    from atacsearch.genome.fetch import fetch
-    from atacsearch.readers.inputs import ReadOptions, read_items
-    from atacsearch.readers.universes import universe_from_inputs
+    from atacsearch.genome.datasets import fetch
+    from atacsearch.readers.inputs.open import ReadOptions, read_items
+    from atacsearch.readers.inputs.universes import universe_from_inputs
 
     genome = None if source is not None else "mm10"
     path = source if source is not None else fetch("forebrain")
@@ -195,10 +195,10 @@ def open_mixtures(
 
 
 def _make_model(made: Mixtures, universe: Any, trained: bool) -> None:
-    from atacsearch.model.checkpoint import new_model
+    from atacsearch.model.checkpoints.checkpoint import new_model
     from atacsearch.model.config import SPECIAL_TOKENS, AtacformerConfig
-    from atacsearch.training.celltype import CelltypeSettings, train_celltype
-    from atacsearch.training.warmstart import warm_start
+    from atacsearch.training.loops.metric_learning import CelltypeSettings, train_celltype
+    from atacsearch.training.trainer.warm_start import warm_start
 
     config = AtacformerConfig(
         vocab_size=len(universe) + len(SPECIAL_TOKENS),

@@ -1,6 +1,6 @@
 """The inverted index behind `overlap`: bytes a posting, seconds to build, latency, beside bedtools and DuckDB.
 
-Real: the shared hg19 BED files (a universe of all their regions) and the bone-marrow cells, through `query.overlap`.
+Real: the shared hg19 BED files (a universe of all their regions) and the bone-marrow cells, through `query.regions.overlap`.
 Synthetic: lists of a growing number of BED files, each region open as often as among the real files and files
 independent of each other, which is the hardest case for the code; through `Postings`, without tables of answers.
 
@@ -24,16 +24,17 @@ from measuring import Row, command, finish, options, timed
 from quality_bench.datasets import shared_data
 
 from atacsearch.genome.intervals import Intervals
-from atacsearch.genome.tokensets import TokenSets
-from atacsearch.genome.universe import Universe
-from atacsearch.query.overlap import overlap
+from atacsearch.query.regions.overlap import overlap
 from atacsearch.query.session import Session
 from atacsearch.readers.bed import read_bed
-from atacsearch.store import Batch, Index, Source
+from atacsearch.store.index.index import Index
 from atacsearch.store.manifest import ShardEntry
-from atacsearch.store.postings import Postings
-from atacsearch.store.postings_build import build
-from atacsearch.store.postings_file import PostingsFile, PostingsWriter, Shards
+from atacsearch.store.postings.build import build
+from atacsearch.store.postings.file import PostingsFile, PostingsWriter, Shards
+from atacsearch.store.postings.reader import Postings
+from atacsearch.store.types import Batch, Source
+from atacsearch.tokens.token_sets import TokenSets
+from atacsearch.tokens.universe import Universe
 
 ASKED = 300  # single regions
 BED = 10_000  # regions of the long query
@@ -50,7 +51,7 @@ def bulk(data: Path, folder: Path) -> tuple[Universe, list[str], list[Path], Tok
     beds = [read_bed(path) for path in paths]
     place = folder / "hg19.bed.gz"
     if not place.exists():
-        from atacsearch.genome.build import build_universe
+        from atacsearch.tokens.build import build_universe
 
         build_universe(beds, genome="hg19", max_regions=10_000_000).save(place)
     universe = Universe.from_bed(place, genome="hg19")

@@ -38,12 +38,13 @@ def go(universe: str, path: str, target: str, size: str) -> dict[str, Any]:
     def mark() -> None:
         marks.append((time.perf_counter(), time.process_time()))
 
-    from atacsearch.encode.encoder import Encoder
-    from atacsearch.genome.universe import Universe
-    from atacsearch.model.checkpoint import new_model
+    from atacsearch.model.checkpoints.checkpoint import new_model
     from atacsearch.model.config import sized_config
-    from atacsearch.readers.inputs import ReadOptions, read_items
-    from atacsearch.store import Batch, Index, Source
+    from atacsearch.model.encoding.encoder import Encoder
+    from atacsearch.readers.inputs.open import ReadOptions, read_items
+    from atacsearch.store.index.index import Index
+    from atacsearch.store.types import Batch, Source
+    from atacsearch.tokens.universe import Universe
 
     regions = Universe.from_bed(universe)
     model = new_model(sized_config(size, len(regions)), regions)

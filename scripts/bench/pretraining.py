@@ -19,14 +19,14 @@ from typing import Any
 import anndata
 import numpy as np
 
-from atacsearch.genome.fetch import fetch
-from atacsearch.genome.tokensets import TokenSets
-from atacsearch.readers.inputs import ReadOptions
-from atacsearch.training.neighbours import nearest, scores
-from atacsearch.training.preparing import prepare
-from atacsearch.training.pretrain import PretrainSettings, pretrain
-from atacsearch.training.vectors import embed_sets
-from atacsearch.training.warmstart import warm_start
+from atacsearch.genome.datasets import fetch
+from atacsearch.readers.inputs.open import ReadOptions
+from atacsearch.tokens.token_sets import TokenSets
+from atacsearch.training.loops.pretraining import PretrainSettings, pretrain
+from atacsearch.training.metrics.neighbours import nearest, scores
+from atacsearch.training.recipes.inputs import prepare
+from atacsearch.training.trainer.vectors import embed_sets
+from atacsearch.training.trainer.warm_start import warm_start
 
 ROWS: dict[str, dict[str, Any]] = {
     "warm start, untrained": {"epochs": 0},

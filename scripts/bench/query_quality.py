@@ -33,15 +33,15 @@ from quality_bench.product import LABEL, command, write_fold
 
 from atacsearch.client import open_index
 from atacsearch.genome.genes import GeneAnnotation
-from atacsearch.genome.tokensets import TokenSets
-from atacsearch.query.doublets import pairs_of_types, reference_doublets, unions
-from atacsearch.query.extras import Extras, complete
+from atacsearch.query.annotate.annotate import Extras, complete
+from atacsearch.query.annotate.doublets import pairs_of_types, reference_doublets, unions
+from atacsearch.query.annotate.markers import marker_regions, verdicts
+from atacsearch.query.annotate.quality import reference_limit, sampled
+from atacsearch.query.annotate.transfer import transfer
 from atacsearch.query.inputs import read_for
-from atacsearch.query.markers import marker_regions, verdicts
-from atacsearch.query.queryquality import reference_limit, sampled
 from atacsearch.query.session import VECTOR, Session
-from atacsearch.query.transfer import transfer
-from atacsearch.readers.inputs import ReadOptions
+from atacsearch.readers.inputs.open import ReadOptions
+from atacsearch.tokens.token_sets import TokenSets
 
 MOST = 3000  # query cells; of more, a part is drawn
 THINNED = (1.0, 0.5, 0.25, 0.1)

@@ -68,11 +68,11 @@ def manifest(data: Path, folder: Path) -> tuple[Path, dict[str, npt.NDArray[np.s
 
 def index_of(table: Path, folder: Path) -> Path:
     """An index of the files with vectors that no label shaped; made where it is not there yet."""
-    from atacsearch.genome.tokensets import TokenSets
-    from atacsearch.genome.universe import Universe
-    from atacsearch.model.checkpoint import new_model
+    from atacsearch.model.checkpoints.checkpoint import new_model
     from atacsearch.model.config import sized_config
-    from atacsearch.training.warmstart import warm_start
+    from atacsearch.tokens.token_sets import TokenSets
+    from atacsearch.tokens.universe import Universe
+    from atacsearch.training.trainer.warm_start import warm_start
 
     universe, model, index = folder / "universe.bed.gz", folder / "model", folder / "index"
     if not universe.exists():
@@ -97,8 +97,8 @@ def searched(index: Path, n: int) -> tuple[dict[str, Floats], dict[str, list[flo
     its id a file could not ask here: the ids are paths of files that exist, which would be read and encoded again.)
     """
     from atacsearch.client import open_index
-    from atacsearch.query.asking import Query
-    from atacsearch.query.rerank import Ranking, ranked
+    from atacsearch.query.search.query import Query
+    from atacsearch.query.search.rerank import Ranking, ranked
 
     session = open_index(index).session
     snapshot = session.snapshot()

@@ -21,7 +21,8 @@ from index import SIZES, index_path
 from measuring import Row, finish, options, run
 from mixtures import DIM, SHARES, Mixtures, open_mixtures
 
-from atacsearch.store import Index, Snapshot
+from atacsearch.store.index.index import Index
+from atacsearch.store.index.snapshot import Snapshot
 
 K = 10
 ASKED = 300  # single queries timed and compared with the exact answer

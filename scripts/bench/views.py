@@ -29,15 +29,15 @@ from scipy.sparse.linalg import svds
 from sklearn.decomposition import TruncatedSVD
 from sklearn.metrics import f1_score
 
-from atacsearch.genome.cache import cache_folder
-from atacsearch.genome.tokensets import TokenSets
-from atacsearch.genome.weighting import inverse_document_frequency, tfidf
-from atacsearch.model.labelheads import unit
-from atacsearch.training.classfit import USUAL, VIEWS, components_of, fit_head, fitted_views
-from atacsearch.training.components import truncated_svd
-from atacsearch.training.crossfit import calibrated, cross_fit
-from atacsearch.training.neighbours import nearest
-from atacsearch.training.warmstart import RANK, svd_table
+from atacsearch.cache import cache_folder
+from atacsearch.model.heads.label_head import unit
+from atacsearch.tokens.tfidf import inverse_document_frequency, tfidf
+from atacsearch.tokens.token_sets import TokenSets
+from atacsearch.training.class_head.cross_fit import calibrated, cross_fit
+from atacsearch.training.class_head.fit import USUAL, VIEWS, components_of, fit_head, fitted_views
+from atacsearch.training.linear.svd import truncated_svd
+from atacsearch.training.metrics.neighbours import nearest
+from atacsearch.training.trainer.warm_start import RANK, svd_table
 
 SETS = "forebrain,granja,cellmix,pbmc,mop,heart"
 OLD_RANK, OLD_ROUNDS = 50, 10  # of the embedding before: scikit-learn's, as many power iterations

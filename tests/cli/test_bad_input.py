@@ -15,7 +15,7 @@ import pytest
 from calling import Answer, Run
 from tiny_world import World, regions, write_fragments, write_h5ad, write_model
 
-from atacsearch.genome.universe import Universe
+from atacsearch.tokens.universe import Universe
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,7 +44,7 @@ def test_a_model_of_another_universe(run: Run, world: World, built: Path, tmp_pa
 
 def test_a_second_writer(run: Run, world: World, index: Path) -> None:
     code = (
-        "import sys; from atacsearch.store.index import Index\n"
+        "import sys; from atacsearch.store.index.index import Index\n"
         f"with Index.open({str(index)!r}).writer():\n    print('held', flush=True); sys.stdin.read()"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -194,7 +194,7 @@ def test_sources_before_a_bad_one_stay(run: Run, world: World, index: Path, tmp_
 
 
 def test_counting_that_is_not_the_index_s(run: Run, world: World, tmp_path: Path) -> None:
-    from atacsearch.model.checkpoint import load_model
+    from atacsearch.model.checkpoints.checkpoint import load_model
 
     model = load_model(world.model)
     model.own["counting"] = "insertion"

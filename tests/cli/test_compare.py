@@ -85,7 +85,7 @@ def test_a_long_condition_is_no_path(run: Run, built: Path) -> None:
 def test_a_difference_of_just_the_least_one_is_kept() -> None:
     from types import SimpleNamespace
 
-    from atacsearch.query.compare import _answer
+    from atacsearch.query.regions.compare import _answer
 
     universe = SimpleNamespace(intervals=regions())
     session = SimpleNamespace(universe=universe, say=lambda text: None)

@@ -14,7 +14,7 @@ import pytest
 from calling import Run
 from tiny_world import FIRST, STEP, World, write_fragments, write_h5ad
 
-from atacsearch.genome.tokensets import TokenSets
+from atacsearch.tokens.token_sets import TokenSets
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = ["item", "label", "confidence", "margin", "nearest_distance", "status"]

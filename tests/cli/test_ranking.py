@@ -13,10 +13,10 @@ from tiny_world import PER_CHROM, World
 
 from atacsearch.client import open_index
 from atacsearch.errors import InputError
-from atacsearch.query.counting import by_postings, by_tokens
-from atacsearch.query.fusion import FUSED
-from atacsearch.query.statistics import STATISTICS
-from atacsearch.query.tokencache import TokenCache
+from atacsearch.query.regions.shared_regions import by_postings, by_tokens
+from atacsearch.query.regions.statistics import STATISTICS
+from atacsearch.query.regions.token_cache import TokenCache
+from atacsearch.query.search.fusion import FUSED
 
 REGIONS = 2 * PER_CHROM
 
@@ -180,5 +180,5 @@ def test_scattered_candidates_are_counted_by_posting_lists(
     def no_tokens(*_: object, **__: object) -> None:
         raise AssertionError("tokens were read")
 
-    monkeypatch.setattr("atacsearch.query.counting.by_tokens", no_tokens)
+    monkeypatch.setattr("atacsearch.query.regions.shared_regions.by_tokens", no_tokens)
     assert ask(run, *words, "--background", "indexed") == expected_rows

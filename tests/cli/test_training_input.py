@@ -13,8 +13,8 @@ from calling import Run
 from safetensors.numpy import load_file
 from tiny_world import World
 
-from atacsearch.model.checkpoint import OWN_TENSORS, load_model
-from atacsearch.training.workflow import MADE
+from atacsearch.model.checkpoints.checkpoint import OWN_TENSORS, load_model
+from atacsearch.training.recipes.workflow import MADE
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_save_that_broke_off_is_no_model(
     def broken(*_: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("atacsearch.model.checkpoint.Model._save_universe", broken)
+    monkeypatch.setattr("atacsearch.model.checkpoints.checkpoint.Model._save_universe", broken)
     with pytest.raises(OSError, match="no space"):
         model.save(out)
     with pytest.raises(Exception, match=r"no config\.json"):

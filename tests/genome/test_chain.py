@@ -8,7 +8,8 @@ import pytest
 from atacsearch.errors import InputError
 from atacsearch.genome.assemblies import get_assembly
 from atacsearch.genome.chain import read_chains
-from atacsearch.genome.chain_lift import (
+from atacsearch.genome.intervals import Intervals
+from atacsearch.genome.liftover import (
     DELETED,
     DUPLICATED,
     LIFTED,
@@ -18,7 +19,6 @@ from atacsearch.genome.chain_lift import (
     STRETCHED,
     lift,
 )
-from atacsearch.genome.intervals import Intervals
 
 # blocks of the first: old 100-200 -> new 1100-1200, gap of 10 in the old and 300 in the new, old 210-300 -> 1500-1590
 FORWARD = "chain 900 chrA 1000 + 100 300 chrX 5000 + 1100 1590 1\n100 10 300\n90\n\n"

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from sources import universe_of, write
 
 from atacsearch.errors import InputError
-from atacsearch.genome import bedlines
-from atacsearch.readers import opening
-from atacsearch.readers.inputs import read_items
-from atacsearch.readers.matrix import PeakTokens, sets_of_cells
+from atacsearch.genome import bed_lines
+from atacsearch.readers import compressed
+from atacsearch.readers.inputs.open import read_items
+from atacsearch.readers.matrices.tokens import PeakTokens, sets_of_cells
 from atacsearch.readers.report import ReadReport
 
 CHROMS = ("chr1", "chr2", "chr1_KI270706v1_random")
@@ -46,9 +46,9 @@ def test_any_file_in_blocks_of_any_size(
     if all(a == b for _, a, b in intervals):
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(opening, "PLAIN_BYTES", block)
-        patch.setattr(opening, "READ_BYTES", block)
-        patch.setattr(bedlines, "TWO_FROM", two_from)
+        patch.setattr(compressed, "PLAIN_BYTES", block)
+        patch.setattr(compressed, "READ_BYTES", block)
+        patch.setattr(bed_lines, "TWO_FROM", two_from)
         (items,) = read_items(path, universe_of(regions))
     kept = [row for row in intervals if row[1] < row[2]]
     assert items.sets[0].tolist() == tokens_of(kept, regions)

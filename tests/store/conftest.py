@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from random_items import CREATE, make_batch
 
-from atacsearch.store import Batch, Index
+from atacsearch.store.index.index import Index
+from atacsearch.store.types import Batch
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from atacsearch.genome.cache import cache_folder
+from atacsearch.cache import cache_folder
 
 from .cache import Cache
 from .cellruns import Plan, note, run_lines

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from atacsearch.genome.fetch import fetch
+from atacsearch.genome.datasets import fetch
 
 Rows = npt.NDArray[np.int64]
 ROOT = Path(__file__).resolve().parents[3]
@@ -204,8 +204,8 @@ def _pbmc(data: Path, folder: Path) -> Cells:
     """Fragments, over a universe that the product builds from them; the labels are those of the same cells' RNA."""
     import anndata
 
-    from atacsearch.genome.tokensets import TokenSets
-    from atacsearch.genome.universe import Universe
+    from atacsearch.tokens.token_sets import TokenSets
+    from atacsearch.tokens.universe import Universe
 
     from .product import command
 

@@ -134,10 +134,10 @@ def vectors_without_labels(cells: Cells, way: str, seed: int) -> Any:
             with its defaults).
         seed: of the model.
     """
-    from atacsearch.encode.encoder import Encoder
-    from atacsearch.model.checkpoint import load_model
-    from atacsearch.training.warmstart import warm_start
-    from atacsearch.training.workflow import prepare
+    from atacsearch.model.checkpoints.checkpoint import load_model
+    from atacsearch.model.encoding.encoder import Encoder
+    from atacsearch.training.recipes.workflow import prepare
+    from atacsearch.training.trainer.warm_start import warm_start
 
     everyone = np.arange(len(cells.ids))
     with tempfile.TemporaryDirectory() as temporary:

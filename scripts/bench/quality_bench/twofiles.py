@@ -31,9 +31,9 @@ def read_pair(
     Raises:
         SystemExit: a column is missing; the message lists those that exist.
     """
-    from atacsearch.genome.universe import Universe
-    from atacsearch.readers.inputs import ReadOptions, read_items
-    from atacsearch.readers.universes import universe_from_inputs
+    from atacsearch.readers.inputs.open import ReadOptions, read_items
+    from atacsearch.readers.inputs.universes import universe_from_inputs
+    from atacsearch.tokens.universe import Universe
 
     if universe is not None:
         regions = Universe.load(universe, genome=genome)
@@ -64,7 +64,7 @@ def read_pair(
 def _side(found: list[Any], path: Path, label: str, batch: str | None) -> tuple[Any, ...]:
     import sys
 
-    from atacsearch.genome.tokensets import TokenSets
+    from atacsearch.tokens.token_sets import TokenSets
 
     out: dict[str, list[str | None]] = {}
     for column in filter(None, (label, batch)):

@@ -1,0 +1,1 @@
+"""Compiled loops over bytes and arrays, and how they are loaded."""

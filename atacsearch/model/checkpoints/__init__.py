@@ -1,0 +1,1 @@
+"""Checkpoints in the published layout: read, written, fetched by name."""

@@ -1,0 +1,69 @@
+"""Token sets cut into pieces that fit the context, and pieces put into packs that go through the network at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ...tokens.token_sets import TokenSets
+
+Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Pieces of sets, longest first. Piece i holds the tokens at `first[i]`, `first[i] + step[i]`, … of a set.
+
+    Attributes:
+        row: [n] int64 number of the set that each piece is of.
+        first: [n] int64 place of the piece's first token in its set.
+        step: [n] int64 into how many pieces the set is cut; 1 is the whole set.
+        lengths: [n] int64 tokens of each piece, none of them 0.
+        tokens: [T] int32 token ids of all pieces.
+    """
+
+    row: Array
+    first: Array
+    step: Array
+    lengths: Array
+    tokens: npt.NDArray[np.int32]
+
+    def places(self, i: int) -> slice:
+        """Where the tokens of piece `i` lie in their set."""
+        return slice(int(self.first[i]), None, int(self.step[i]))
+
+
+def packs_of(sets: TokenSets, context: int, limit: int) -> Iterator[Pack]:
+    """Every token of every set once, in packs of at most `limit` tokens (or of one piece).
+
+    A set longer than the context is dealt out in turn, so that every piece of it spans the whole genome. Pieces
+    are sorted by length, so that neighbours can share a call, and the longest, which take longest, come first.
+
+    Args:
+        sets: what to encode; empty sets are in no pack.
+        context: most tokens of a piece.
+        limit: most tokens of a pack of several pieces.
+
+    Yields:
+        The same packs for the same sets, however many threads compute.
+    """
+    totals = sets.lengths
+    pieces = -(-totals // context)
+    row = np.repeat(np.arange(len(sets)), pieces)
+    first = np.arange(len(row)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    step = pieces[row]
+    lengths = (totals[row] - first + step - 1) // step
+    order = np.argsort(-lengths, kind="stable")
+    ends = np.cumsum(lengths[order])
+    begin = 0
+    while begin < len(order):
+        before = ends[begin - 1] if begin else 0
+        end = max(begin + 1, int(np.searchsorted(ends, before + limit, side="right")))
+        picked = order[begin:end]
+        ids = [sets[row[p]][first[p] :: step[p]] for p in picked]
+        tokens = np.concatenate(ids).astype(np.int32)
+        yield Pack(row[picked], first[picked], step[picked], lengths[picked], tokens)
+        begin = end

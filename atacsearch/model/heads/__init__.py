@@ -1,0 +1,1 @@
+"""Heads: vectors and class probabilities made from what the encoder gives, with calibration and novelty."""

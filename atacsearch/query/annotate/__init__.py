@@ -1,0 +1,1 @@
+"""Label transfer: what a cell or BED file is."""

@@ -1,0 +1,1 @@
+"""Adding to an index: items, label tables, gene tables."""

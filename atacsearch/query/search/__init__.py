@@ -1,0 +1,1 @@
+"""Search: what a cell, BED file or region is like."""

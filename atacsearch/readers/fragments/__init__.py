@@ -1,0 +1,1 @@
+"""Fragment files: cells, their token sets and quality."""

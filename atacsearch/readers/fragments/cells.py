@@ -1,0 +1,281 @@
+"""Which barcodes are cells: a whitelist, Cell Ranger's own call, or a fewest number of fragments.
+
+What is dropped, and why, goes into the report; the knee of the barcode rank curve is always suggested
+beside a default.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import InputError
+from ..compressed import read_all
+from ..items import DEFAULT_MIN_FRAGMENTS
+from ..names import first_repeated
+from ..report import ReadReport
+
+FEW = 0.1  # the default cut-off must keep this fraction of the barcodes above the knee
+_STEP = 0.05  # log units: bins of the density of barcodes
+_SMOOTH = 0.15  # log units: its smoothing
+CALL_FILES = ("singlecell.csv", "per_barcode_metrics.csv")
+
+
+@dataclass(frozen=True)
+class CellRule:
+    """Who is a cell, before a fragment has been seen.
+
+    Attributes:
+        barcodes: the barcodes that may be cells, in order; None: all.
+        min_fragments: fewest fragments.
+        asked: whether the user gave `min_fragments`.
+        source: where `barcodes` are from.
+        called: whether `barcodes` are Cell Ranger's cells (kept in order of name then, not of the file).
+    """
+
+    barcodes: tuple[str, ...] | None
+    min_fragments: int
+    asked: bool
+    source: str | None = None
+    called: bool = False
+
+
+def cell_rule(
+    path: Path, whitelist: str | Path | None, min_fragments: int | None, *, look_beside: bool = True
+) -> CellRule:
+    """The rule for a fragment file.
+
+    Args:
+        path: the fragment file; Cell Ranger's call is looked for beside it.
+        whitelist: what the user says; goes before Cell Ranger's call.
+        min_fragments: what the user says; holds in addition to a whitelist or call.
+        look_beside: whether a call file beside the fragments counts.
+    """
+    asked = min_fragments is not None
+    fewest = min_fragments if min_fragments is not None else 1
+    if whitelist is not None:
+        return CellRule(read_whitelist(whitelist), fewest, asked, str(whitelist))
+    beside = (
+        next((path.parent / n for n in CALL_FILES if (path.parent / n).is_file()), None)
+        if look_beside
+        else None
+    )
+    if beside is not None:
+        return CellRule(read_calls(beside), fewest, asked, str(beside), called=True)
+    return CellRule(None, fewest if asked else DEFAULT_MIN_FRAGMENTS, asked)
+
+
+def choose_cells(
+    barcodes: npt.NDArray[np.object_], n_fragments: npt.NDArray[np.int64], rule: CellRule, report: ReadReport
+) -> npt.NDArray[np.int64]:
+    """Rows of the barcodes that are cells: in the order of a whitelist, else in the order of their names.
+
+    Args:
+        barcodes: [n] str, every barcode seen.
+        n_fragments: [n] fragments of each, above 0.
+        rule: who is a cell.
+        report: gets numbers kept and dropped, and the suggestion.
+
+    Raises:
+        InputError: no barcode is a cell; says what the distribution looks like and what would help.
+    """
+    n = len(barcodes)
+    report.n_barcodes = n
+    knee = knee_of(n_fragments)
+    report.suggested_min_fragments = knee
+    enough = n_fragments >= rule.min_fragments
+    if rule.barcodes is not None:
+        rows = _listed(barcodes, rule, report, n_fragments)
+        kept = rows[enough[rows]]
+        report.dropped = _counts({f"not in {rule.source}": n - len(rows), _few(rule): len(rows) - len(kept)})
+        report.cell_rule = f"cells of {rule.source}" + (f", {_at_least(rule)}" if rule.asked else "")
+        if not len(kept):
+            raise InputError(
+                f"{report.source}: none of the {len(rows):,} barcodes of {rule.source} has "
+                f"{rule.min_fragments:,} fragments; {_distribution(n_fragments, knee)}"
+            )
+    else:
+        kept = np.flatnonzero(enough)
+        report.dropped = _counts({_few(rule): n - len(kept)})
+        report.cell_rule = _at_least(rule) + ("" if rule.asked else ", the default")
+        if not len(kept):
+            which = (
+                f"--min-fragments {rule.min_fragments}"
+                if rule.asked
+                else f"the default of {rule.min_fragments}"
+            )
+            raise InputError(
+                f"{report.source}: no barcode has {rule.min_fragments:,} fragments ({which}); "
+                f"{_distribution(n_fragments, knee)}, or give --whitelist"
+            )
+        if not rule.asked:
+            would = int(np.count_nonzero(n_fragments >= knee))
+            if knee < rule.min_fragments and len(kept) < FEW * would:
+                raise InputError(
+                    f"{report.source}: only {len(kept):,} barcodes have {rule.min_fragments:,} fragments "
+                    "(the default); "
+                    f"{_distribution(n_fragments, knee)}, or give --min-fragments {rule.min_fragments} to "
+                    "insist, or "
+                    "--whitelist"
+                )
+            report.note(
+                f"{report.source}: the knee of the barcode ranks is at {knee:,} fragments ({would:,} "
+                "barcodes)"
+            )
+    if rule.barcodes is None or rule.called:
+        kept = kept[np.argsort(barcodes[kept].astype(str), kind="stable")]
+    report.n_cells = len(kept)
+    return kept
+
+
+def knee_of(n_fragments: npt.NDArray[np.int64]) -> int:
+    """A cut-off between cells and background: where the barcode rank curve falls most steeply.
+
+    The curve is that of log count against log rank. Its knee is the point farthest above the straight line
+    from the first rank to the last (Satopää et al. 2011, doi:10.1109/ICDCSW.2011.20); below it, and above the
+    bulk of the background, the steepest drop is the inflection point of DropletUtils (Lun et al. 2019,
+    doi:10.1186/s13059-019-1662-y): the largest ratio of the rank to the density of barcodes at a log count.
+
+    Example:
+        >>> knee_of(np.array([1000] * 90 + [900] * 10 + [2] * 5000))
+        900
+    """
+    value, n = np.unique(n_fragments[n_fragments > 0], return_counts=True)
+    if len(value) < 2:
+        return int(value[0]) if len(value) else 1
+    # barcodes over log count, each spread over the width of its whole number, smoothed
+    ends = np.unique(np.concatenate([value - 0.5, value + 0.5]))
+    below = np.concatenate([[0], np.cumsum(n)])[np.searchsorted(value, ends)]
+    edges = np.arange(np.log(0.5), np.log(value[-1] + 0.5) + _STEP, _STEP)
+    reach = round(4 * _SMOOTH / _STEP)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * _STEP / _SMOOTH) ** 2)
+    density = np.diff(np.interp(edges, np.log(ends), below))
+    padded = np.concatenate([np.full(reach, density[0]), density, np.zeros(reach)])
+    density = np.convolve(padded, kernel / kernel.sum(), "valid")
+    rank = np.cumsum(density[::-1])[::-1]
+    knee = np.log(_farthest_from_chord(value, n))
+    background = int(np.argmax(np.where(edges[1:] <= knee - np.log(2), density, -1)))
+    between = (edges[1:] <= knee) & (np.arange(len(density)) > background)
+    drop = np.where(between, rank / np.maximum(density, 1e-9), -1)
+    cut = np.exp(edges[int(np.argmax(drop))])
+    return int(value[np.searchsorted(value, cut)])
+
+
+def _farthest_from_chord(value: npt.NDArray[np.int64], n: npt.NDArray[np.int64]) -> int:
+    """The count at the knee; `value` rises, `n` barcodes have each."""
+    x = np.log(np.cumsum(n[::-1])[::-1])  # rank of the last barcode with at least this count
+    y = np.log(value)
+    x = (x - x[-1]) / max(x[0] - x[-1], 1e-12)
+    y = (y - y[0]) / (y[-1] - y[0])
+    return int(value[len(value) - 1 - np.argmax((x + y)[::-1])])
+
+
+def read_whitelist(path: str | Path) -> tuple[str, ...]:
+    """Barcodes of a file: a line each, a table with a column `barcode`, or the obs_names of an h5ad.
+
+    Raises:
+        InputError: no such file, no barcodes, or a barcode listed twice.
+    """
+    if Path(path).suffix == ".h5ad":
+        from ..matrices.h5ad import read_obs
+
+        found = [str(name) for name in read_obs(path).index]
+    else:
+        data, _ = read_all(path, "a whitelist (a barcode a line)")
+        lines = [line for line in data.decode("utf-8-sig", "replace").splitlines() if line.strip()]
+        rows = list(csv.reader(lines, delimiter=_delimiter(lines[0]))) if lines else []
+        column = 0
+        if rows:
+            header = [field.strip().lower() for field in rows[0]]
+            named = next(
+                (i for i, name in enumerate(header) if name in ("barcode", "barcodes", "cell", "cell_id")), -1
+            )
+            if named >= 0:
+                column, rows = named, rows[1:]
+        found = [row[column].strip() for row in rows if len(row) > column and row[column].strip()]
+    if not found:
+        raise InputError(f"{path}: holds no barcodes; expected a barcode a line")
+    unique = tuple(dict.fromkeys(found))
+    if len(unique) < len(found):
+        twice = first_repeated(found)
+        raise InputError(f"{path}: lists the barcode {twice!r} twice; expected each once")
+    return unique
+
+
+def read_calls(path: str | Path) -> tuple[str, ...]:
+    """Barcodes that Cell Ranger (ATAC: `singlecell.csv`; ARC: `per_barcode_metrics.csv`) calls cells.
+
+    Raises:
+        InputError: columns are missing, or no barcode is a cell.
+    """
+    data, _ = read_all(path, "Cell Ranger's table of barcodes")
+    table = csv.DictReader(io.StringIO(data.decode("utf-8-sig", "replace")))
+    header = table.fieldnames or []
+    flags = [c for c in header if c in ("is__cell_barcode", "is_cell", "is_cell_barcode")]
+    flags = flags or [c for c in header if c.startswith("is_") and c.endswith("_cell_barcode")]
+    if "barcode" not in header or not flags:
+        raise InputError(
+            f"{path}: expected the columns barcode and is__cell_barcode (or is_cell), found "
+            f"{', '.join(header[:8])}; give --whitelist instead"
+        )
+    yes = {"1", "1.0", "true"}
+    cells = tuple(
+        row["barcode"] for row in table if any((row[c] or "").strip().lower() in yes for c in flags)
+    )
+    if not cells:
+        raise InputError(
+            f"{path}: calls no barcode a cell; give --whitelist or --min-fragments without this file"
+        )
+    return cells
+
+
+def _listed(
+    barcodes: npt.NDArray[np.object_], rule: CellRule, report: ReadReport, n_fragments: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Rows of the barcodes of the rule that were seen, in its order."""
+    assert rule.barcodes is not None
+    row_of = {barcode: row for row, barcode in enumerate(barcodes.tolist())}
+    found = [row_of[b] for b in rule.barcodes if b in row_of]
+    missing = len(rule.barcodes) - len(found)
+    if not found:
+        raise InputError(
+            f"{report.source}: has none of the {len(rule.barcodes):,} barcodes of {rule.source} (there: "
+            f"{rule.barcodes[0]!r}, here: {str(barcodes[int(np.argmax(n_fragments))])!r}); barcodes must "
+            "be equal to "
+            "the letter, suffixes such as -1 included"
+        )
+    if missing:
+        report.note(
+            f"{report.source}: {missing:,} barcodes of {rule.source} have no fragment and are left out"
+        )
+    return np.array(found, np.int64)
+
+
+def _distribution(n_fragments: npt.NDArray[np.int64], knee: int) -> str:
+    low, high = np.percentile(n_fragments, [50, 99]).astype(int)
+    cells = int(np.count_nonzero(n_fragments >= knee))
+    return (
+        f"of {len(n_fragments):,} barcodes half have at most {low:,}, 99% at most {high:,}, the largest "
+        f"{int(n_fragments.max()):,}; the knee suggests --min-fragments {knee} ({cells:,} barcodes)"
+    )
+
+
+def _few(rule: CellRule) -> str:
+    return f"fewer than {rule.min_fragments:,} fragments"
+
+
+def _at_least(rule: CellRule) -> str:
+    return f"at least {rule.min_fragments:,} fragments"
+
+
+def _counts(dropped: dict[str, int]) -> dict[str, int]:
+    return {why: n for why, n in dropped.items() if n}
+
+
+def _delimiter(line: str) -> str:
+    return "\t" if "\t" in line else ","

@@ -1,0 +1,1 @@
+"""The one door: any input file to items."""

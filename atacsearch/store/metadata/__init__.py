@@ -1,0 +1,1 @@
+"""The metadata of a generation: a DuckDB file and the `--where` language."""

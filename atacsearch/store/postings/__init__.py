@@ -1,0 +1,1 @@
+"""The inverted index: which items have a token."""

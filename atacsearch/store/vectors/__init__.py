@@ -1,0 +1,1 @@
+"""Vector stores: embedded Qdrant parts, a Qdrant server, exact scans."""

@@ -1,0 +1,1 @@
+"""Universes, token sets and tokenisation. Knows intervals, not files."""

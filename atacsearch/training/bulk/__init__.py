@@ -1,0 +1,1 @@
+"""Label heads for BED files."""

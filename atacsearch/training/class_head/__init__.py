@@ -1,0 +1,1 @@
+"""Class heads: regressions on several views of a cell, fitted, stacked and calibrated."""

@@ -1,0 +1,1 @@
+"""Linear algebra on sparse rows: singular vectors and multinomial regression."""

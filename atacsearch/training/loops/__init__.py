@@ -1,0 +1,1 @@
+"""The training loops: pretraining, metric learning, batch correction."""

@@ -1,0 +1,1 @@
+"""How good vectors are: label transfer by neighbours, mixing of batches."""

@@ -1,0 +1,1 @@
+"""One recipe a training command: from input files to a finished model."""

@@ -1,0 +1,1 @@
+"""What every training loop needs: data, batches, losses, optimizer, state on disk."""

@@ -1,0 +1,72 @@
+"""Maximal marginal relevance against its definition, and pages that continue one another."""
+
+import numpy as np
+import pytest
+from labelled_items import LabelledItems, query_of
+
+from atacsearch.errors import InputError
+from atacsearch.query.search.candidates import nearest
+from atacsearch.query.search.diversity import POOL, diversified
+from atacsearch.query.search.paging import Page
+
+
+def pool(seed=0, n=40):
+    rng = np.random.default_rng(seed)
+    items = LabelledItems([f"i{x:02d}" for x in range(n)], rng.normal(size=(n, 5)) + 1)
+    query = np.ones(5) + 0.1 * rng.normal(size=5)
+    return items, query / np.linalg.norm(query), nearest(items, "cells", query_of(query), n, [], "general")
+
+
+def by_definition(items, query, weight, n):
+    unit = items.points / np.linalg.norm(items.points, axis=1, keepdims=True)
+    far = 1 - unit @ query
+    scale = np.median(far)
+    left, chosen = list(range(len(unit))), []
+    while len(chosen) < n:
+
+        def value(i):
+            redundancy = max((np.exp(-2 * (1 - unit[i] @ unit[j]) / scale) for j in chosen), default=0)
+            return (weight * np.exp(-far[i] / 2 / scale) if chosen else -far[i]) - (1 - weight) * redundancy
+
+        best = max(left, key=value)
+        chosen.append(best)
+        left.remove(best)
+    return [items.ids[i] for i in chosen]
+
+
+@pytest.mark.parametrize("weight", [0.2, 0.5, 0.8, 1.0])
+def test_the_definition(weight):
+    items, query, hits = pool()
+    (found,) = diversified(items, "cells", "general", hits, 12, weight)
+    assert [hit.id for hit in found] == by_definition(items, query, weight, 12)
+
+
+def test_one_of_several_copies_and_pages():
+    rng = np.random.default_rng(1)
+    points = np.repeat(rng.normal(size=(6, 8)) + 1, 5, axis=0)
+    query = points[0]  # a copy of the query is the first answer, and only that one
+    items = LabelledItems([f"i{x:02d}" for x in range(30)], points)
+    hits = nearest(items, "cells", query_of(query), 30, [], "general")
+    (found,) = diversified(items, "cells", "general", hits, 6)
+    assert sorted(items.ids.index(hit.id) // 5 for hit in found) == list(range(6))
+    assert found[0] == hits[0][0]
+    (more,) = diversified(items, "cells", "general", hits, 12)
+    assert more[:6] == found
+
+
+def test_no_hits_and_fewer_than_asked():
+    items, _, hits = pool(n=3)
+    assert [len(some) for some in diversified(items, "cells", "general", [[], hits[0]], 10)] == [0, 3]
+    assert diversified(items, "cells", "general", [[]], 10) == [[]]
+
+
+def test_pages_that_cannot_be():
+    with pytest.raises(InputError, match=f"nearest {POOL}; offset and k together are {POOL + 1}"):
+        Page(1, POOL, None, 0.5)
+    with pytest.raises(InputError, match="expected a weight from 0 to 1"):
+        Page(diverse=1.5)
+    with pytest.raises(InputError, match="k must be at least 1"):
+        Page(0)
+    with pytest.raises(InputError, match="offset must be 0 or more"):
+        Page(1, -1)
+    assert Page(10, 20).end == 30

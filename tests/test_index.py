@@ -1,0 +1,85 @@
+"""The Python client says the same as the command line, in the same words."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tiny_world import World, build_world, write_h5ad
+
+import atacsearch as ats
+from atacsearch.client import create_index
+from atacsearch.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return build_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def path(world: World) -> Path:
+    path = world.folder / "client.index"
+    with create_index(path, world.model, device="cpu") as index:
+        added = index.add_cells(world.reference)
+    assert added.added == {str(world.reference): 60}
+    return path
+
+
+def test_annotate_and_search_give_data_frames(world: World, path: Path) -> None:
+    said: list[str] = []
+    index = ats.open_index(path, device="cpu", say=said.append)
+    calls = index.annotate(world.query, label="cell_type")
+    assert isinstance(calls, pd.DataFrame)
+    assert calls.columns.tolist() == ["item", "label", "confidence", "margin", "nearest_distance", "status"]
+    assert calls["label"].tolist()[:4] == ["B", "NK", "B", "NK"]
+    near = index.search("cells", world.query, items="s2-0", k=3, where="cell_type=NK")
+    assert near["cell_type"].tolist() == ["NK"] * 3
+    assert any("Encoding on cpu" in line for line in said)
+    assert repr(index) == f"Client({str(path)!r})"
+
+
+def test_additions_and_status(world: World, path: Path) -> None:
+    bed = world.bed("one.bed", range(40))
+    index = ats.open_index(path, device="cpu")
+    assert index.add_beds([bed]).added == {str(bed): 1}
+    assert index.add_beds(bed).skipped == (str(bed),)
+    assert set(index.add_regions("cell_type").contexts) == {"B", "NK"}
+    assert index.add_regions("cell_type").unchanged == ("B", "NK")
+    assert index.status()["collections"]["bedfiles"]["items"] == 1
+    more = write_h5ad(world.folder / "more.h5ad", 7, 4)
+    assert index.add_cells([more], options=None).added == {str(more): 4}
+    assert set(index.add_regions("cell_type", contexts="B").contexts) == {"B"}
+
+
+def test_errors_are_exceptions_with_a_message(world: World, path: Path) -> None:
+    index = ats.open_index(path, device="cpu")
+    with pytest.raises(InputError, match="expected cells, beds or regions"):
+        index.search("genes", "x")
+    with pytest.raises(InputError, match="no such column"):
+        index.annotate(world.query, label="nothing")
+    with pytest.raises(InputError):
+        ats.open_index(world.folder / "no.index")
+    with pytest.raises(InputError, match="metadata="):
+        ats.open_index("http://localhost:6333")
+
+
+def test_the_names_of_the_package() -> None:
+    for name in ats.__all__:
+        assert getattr(ats, name) is not None
+    assert set(ats.__all__) == set(dir(ats))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        ats.nothing  # noqa: B018
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    assert f'version = "{ats.__version__}"' in text
+    code = "from atacsearch.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True
+    )
+    assert ats.__version__ in done.stdout
