@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from atacsearch.client import create_index
 from tiny_world import World, build_world, write_h5ad
 
 import atacsearch as ats
-from atacsearch.client import create_index
 from atacsearch.errors import InputError
 
 

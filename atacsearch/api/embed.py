@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..files import to_file
 from ..query.regions.contexts import by_tokens
-from ..query.session import ENCODE_BLOCK, Progress, no_progress
+from ..query.session import ENCODE_CHUNK, Progress, no_progress
 from ..query.session import VECTOR as GENERAL
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ def _vectors(vectors: npt.NDArray[np.float32], dim: int) -> Any:
 
 
 def _cells(encoder: Encoder, sets: TokenSets, vector: str) -> Iterator[tuple[list[Any], int]]:
-    for first in range(0, len(sets), ENCODE_BLOCK):
-        part = sets.take(np.arange(first, min(first + ENCODE_BLOCK, len(sets))))
+    for first in range(0, len(sets), ENCODE_CHUNK):
+        part = sets.take(np.arange(first, min(first + ENCODE_CHUNK, len(sets))))
         yield [list(part.names), encoder.encode_as([vector], part)[vector]], len(part)
 
 

@@ -1,6 +1,6 @@
 """The inverted index behind `overlap`: bytes a posting, seconds to build, latency, beside bedtools and DuckDB.
 
-Real: the shared hg19 BED files (a universe of all their regions) and the bone-marrow cells, through `query.regions.overlap`.
+Real: the shared hg19 BED files (a universe of all their regions) and the bone-marrow cells, through `overlap`.
 Synthetic: lists of a growing number of BED files, each region open as often as among the real files and files
 independent of each other, which is the hardest case for the code; through `Postings`, without tables of answers.
 

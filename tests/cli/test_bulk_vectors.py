@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from atacsearch.client import open_index
 from bulk_world import files, universe, write_manifest
 from calling import Run
-
-from atacsearch.client import open_index
 
 LABELS = "cell_type,assay,target"
 

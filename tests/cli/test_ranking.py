@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from atacsearch.client import open_index
 from calling import Run
 from scipy import stats
 from tiny_world import PER_CHROM, World
 
-from atacsearch.client import open_index
 from atacsearch.errors import InputError
 from atacsearch.query.regions.shared_regions import by_postings, by_tokens
 from atacsearch.query.regions.statistics import STATISTICS

@@ -99,7 +99,7 @@ def reference_of(
     if origin is not None:
         predicted = np.array([v == PREDICTED for v in table[origin].to_pylist()])
         if predicted.any():
-            session.say(f"{label}: {int(predicted.sum()):,} predicted labels do not vote")
+            session.notify(f"{label}: {int(predicted.sum()):,} predicted labels do not vote")
         may &= ~predicted
     has = np.array([v is not None for v in values])
     _check_values(label, {str(v) for v in values if v is not None}, only, without)

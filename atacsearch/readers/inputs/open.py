@@ -17,11 +17,12 @@ from ...genome.intervals import Intervals
 from ...tokens.token_sets import TokenSets
 from ..bed import read_bed_hashed
 from ..genome_check import Place, check_place, report_names, settle_genome
-from ..items import Items, ReadOptions, SourceKind
+from ..items import Items
 from ..labels import empty_table, with_constants
 from ..liftover import lifted
 from ..manifest import Manifest, read_manifest
 from ..matrices.tenx import is_mtx_folder
+from ..options import ReadOptions, SourceKind
 from ..report import ReadReport, some
 from .detect import FRAGMENT_FILES, MATRIX_FILES, MATRIX_FOLDERS, detect_kind, find_outs
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from atacsearch.query.annotate.transfer import TransferOptions, transfer
 from memory_reference import MemorySnapshot, make_items, make_session, two_types
 
 from atacsearch.errors import InputError
 from atacsearch.query.annotate.annotate import check_coverage_rate
 from atacsearch.query.annotate.clusters import cluster_calls
-from atacsearch.query.annotate.transfer import TransferOptions, transfer
 from atacsearch.query.reference.neighbourhood import FLOOR
 from atacsearch.tokens.token_sets import TokenSets
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-
 from atacsearch.query.annotate.transfer import voters_of
+
 from atacsearch.query.reference.reference import Reference, reference_of
 from atacsearch.store.index import nearest as nearest_items
 from atacsearch.store.index.index import Index

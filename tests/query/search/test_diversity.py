@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from atacsearch.query.search.paging import Page
 from labelled_items import LabelledItems, query_of
 
 from atacsearch.errors import InputError
 from atacsearch.query.search.candidates import nearest
 from atacsearch.query.search.diversity import POOL, diversified
-from atacsearch.query.search.paging import Page
 
 
 def pool(seed=0, n=40):
