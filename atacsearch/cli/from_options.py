@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -26,7 +28,7 @@ def options_of(
         only: names of the fields to add; all where it is None.
         skip: names of fields to leave out.
     """
-    hints = typing.get_type_hints(cls, localns=_Unknown())
+    hints = typing.get_type_hints(cls, localns=_Names(vars(sys.modules[cls.__module__])))
     chosen = [
         f
         for f in fields(cls)
@@ -41,13 +43,13 @@ def options_of(
     return decorate
 
 
-class _Unknown(dict[str, Any]):
-    """Names that a module imports for type checking only, which no option has."""
+class _Names(dict[str, Any]):
+    """The names of a module; those that it imports for type checking only, which no option has, stand for anything."""
 
     def __missing__(self, name: str) -> Any:
-        if name[:1].isupper() and not hasattr(typing, name):
-            return Any
-        raise KeyError(name)
+        if hasattr(builtins, name):
+            raise KeyError(name)
+        return Any
 
 
 def click_option(f: Field[Any], hint: Any) -> Callable[[F], F]:

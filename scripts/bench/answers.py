@@ -223,7 +223,7 @@ FILES = {
 }
 # Left out of what a record makes itself and of `index status`, as are dates in text.
 VOLATILE = {"added", "bytes", "created", "index_id", "machine", "part_bytes", "path", "published", "seconds"}
-VOLATILE |= {"time", "tokens_per_second"}
+VOLATILE |= {"shard_bytes", "time", "tokens_per_second"}
 TOLERANCE = 1e-5  # between numbers of two trainings
 
 
@@ -296,14 +296,16 @@ def record(root: Path, out: Path, data: str | None, earlier: Path | None) -> Non
         sys.exit(f"{root}: holds no package atacsearch")
     work = out / "work"
     (work / "own").mkdir(parents=True)
-    (out / "work.txt").write_text(str(work))
+    known = [str(work)]  # folders that paths in answers may begin with
     if earlier is not None:
         for part in ("inputs", "shared"):
             shutil.copytree(earlier / "work" / part, work / part)
+        known += (earlier / "folders.txt").read_text().splitlines()
     elif data is not None:
         prepare(Path(data), work / "inputs")
     else:
         sys.exit("say where the data are: --data, ATACSEARCH_DATA, or --index-from an earlier record")
+    (out / "folders.txt").write_text("\n".join(known))
 
     def steps(lines: list[str]) -> None:
         for line in lines:
@@ -336,11 +338,15 @@ def stable(value: Any) -> Any:
     return [stable(part) for part in value] if isinstance(value, list) else value
 
 
-def text(raw: bytes, work: bytes, own: bool) -> list[Any]:
-    """Lines without the name of the record's folder; of what a record makes, without times too, and JSON as values."""
-    raw = raw.replace(work, b"WORK")
+def text(raw: bytes, folders: list[bytes], own: bool) -> list[Any]:
+    """Lines without the names of the records' folders; of what a record makes without times too, JSON as values."""
+    for folder in folders:
+        raw = raw.replace(folder + b"/", b"")
     if not own:
         return raw.splitlines(keepends=True)
+    if raw.startswith(b"path\t"):  # `index status` as TSV: a line of names and one of values
+        pairs = zip(*(line.split("\t") for line in raw.decode().splitlines()), strict=True)
+        return [pair for pair in pairs if pair[0].rpartition(".")[2] not in VOLATILE]
     try:
         return [stable(json.loads(raw))]
     except ValueError:
@@ -348,7 +354,7 @@ def text(raw: bytes, work: bytes, own: bool) -> list[Any]:
     return [stable(json.loads(line)) if line.startswith(b'{"') else line for line in lines]
 
 
-def content(path: Path, work: bytes, own: bool) -> Any:
+def content(path: Path, folders: list[bytes], own: bool) -> Any:
     """What a file says, as something that `gap` compares."""
     if path.suffix == ".h5ad":
         import anndata
@@ -363,11 +369,13 @@ def content(path: Path, work: bytes, own: bool) -> Any:
         import pyarrow.parquet as pq
 
         table = pq.read_table(path)
-        notes = {str(key): text(note, work, own) for key, note in (table.schema.metadata or {}).items()}
+        notes = {str(key): text(note, folders, own) for key, note in (table.schema.metadata or {}).items()}
         return {"schema": [str(field) for field in table.schema], "metadata": notes} | {
             f"column {name}": table[name] for name in table.column_names
         }
-    return text(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes(), work, own)
+    return text(
+        gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes(), folders, own
+    )
 
 
 def gap(a: Any, b: Any) -> tuple[float, str]:
@@ -405,7 +413,7 @@ def gap(a: Any, b: Any) -> tuple[float, str]:
 
 def compare(a: Path, b: Path) -> int:
     """Compare two records case by case; 1 where anything differs that must not, else 0."""
-    works = [(side / "work.txt").read_bytes() for side in (a, b)]
+    folders = [(side / "folders.txt").read_bytes().splitlines() for side in (a, b)]
     names = sorted({path.name for side in (a, b) for path in (side / "cases").iterdir()})
     count: Counter[str] = Counter()
     for name in names:
@@ -416,7 +424,7 @@ def compare(a: Path, b: Path) -> int:
             if not all(there):
                 far, where = math.inf, f"only in {(a, b)[there.index(True)]}"
             else:
-                both = [content(side / file, work, own) for side, work in zip(sides, works, strict=True)]
+                both = [content(side / file, known, own) for side, known in zip(sides, folders, strict=True)]
                 far, where = gap(*both)
             allowed = str(file) in {"stderr.txt", "stdout.table"} or (own and far <= TOLERANCE)
             if far:

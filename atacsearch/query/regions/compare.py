@@ -94,9 +94,9 @@ def compare(session: Session, query: CompareQuery, options: CompareOptions) -> D
     a, b = _with_rest(snapshot, sides, kinds)
     counts, sizes = _count(session, snapshot, a, b)
     tokens = np.flatnonzero(counts.any(1))
-    tested = _tested(counts[tokens], sizes)
-    rows = _shown(session, tested, options)
-    return Differences(_table(session, (a.name, b.name), tokens[rows], tested.take(rows)))
+    found = tested(counts[tokens], sizes)
+    rows = shown_rows(session, found, options)
+    return Differences(_table(session, (a.name, b.name), tokens[rows], found.take(rows)))
 
 
 def _side(
@@ -266,7 +266,7 @@ def log_p_values(counts: Ints, sizes: tuple[int, int]) -> Floats:
 
 
 @dataclass(frozen=True)
-class Tested:
+class TestedRegions:
     """Regions with what was counted and tested.
 
     Attributes:
@@ -292,21 +292,21 @@ class Tested:
         """[n, 2] fraction of the items of each side."""
         return np.asarray(self.counts / np.array(self.sizes, np.float64), np.float64)
 
-    def take(self, rows: Ints) -> Tested:
+    def take(self, rows: Ints) -> TestedRegions:
         """Some of the regions."""
-        return Tested(
+        return TestedRegions(
             self.counts[rows], self.sizes, self.difference[rows], self.log_p[rows], self.log_q[rows]
         )
 
 
-def _tested(counts: Ints, sizes: tuple[int, int]) -> Tested:
+def tested(counts: Ints, sizes: tuple[int, int]) -> TestedRegions:
     """Fractions, and Fisher's exact test of every region."""
     fraction = counts / np.array(sizes, np.float64)
     log_p = log_p_values(counts, sizes) if max(sizes) > 1 else np.zeros(len(counts))
-    return Tested(counts, sizes, fraction[:, 0] - fraction[:, 1], log_p, benjamini_hochberg(log_p))
+    return TestedRegions(counts, sizes, fraction[:, 0] - fraction[:, 1], log_p, benjamini_hochberg(log_p))
 
 
-def _shown(session: Session, found: Tested, options: CompareOptions) -> Ints:
+def shown_rows(session: Session, found: TestedRegions, options: CompareOptions) -> Ints:
     """Rows of the regions that differ enough and surely enough, largest difference first."""
     least, q, k = options.min_difference, options.q, options.k
     difference = found.difference
@@ -331,7 +331,7 @@ def _shown(session: Session, found: Tested, options: CompareOptions) -> Ints:
     return rows
 
 
-def _table(session: Session, names: tuple[str, str], tokens: Ints, found: Tested) -> pa.Table:
+def _table(session: Session, names: tuple[str, str], tokens: Ints, found: TestedRegions) -> pa.Table:
     """The regions as a table in the columns of BED6 and more."""
     import pyarrow as pa
 

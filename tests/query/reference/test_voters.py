@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from atacsearch.query.annotate.transfer import voters_of
 
+from atacsearch.query.annotate.voters import voters_of
 from atacsearch.query.reference.reference import Reference, reference_of
 from atacsearch.store.index import nearest as nearest_items
 from atacsearch.store.index.index import Index
@@ -58,7 +58,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
 
 def reference(snap: Snapshot, where: Sequence[str]) -> Reference:
     session: Any = SimpleNamespace(
-        say=print, is_class_head=lambda name: False, vector_of=lambda kind, label: "general"
+        notify=print, is_class_head=lambda name: False, vector_of=lambda kind, label: "general"
     )
     return reference_of(session, snap, "cells", "cell_type", where=where)
 
