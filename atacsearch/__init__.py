@@ -17,10 +17,13 @@ from .tokens.files import register_file_tokenizer
 
 if TYPE_CHECKING:
     from .answers import Answer, Calls, Differences, Explanation, Hits, Overlaps
+    from .api.embed import Vectors, embed
+    from .api.tokenize import build_universe, read_fragments, tokenize
     from .errors import AtacsearchError, DigestError, GenomeError, InputError, LockedError
     from .index import Index, create_index, open_index
     from .model.checkpoints.checkpoint import load_model
     from .model.encoding.encoder import Encoder
+    from .readers.items import Items
     from .tokens.token_sets import TokenSets
     from .tokens.universe import Universe
 
@@ -38,13 +41,19 @@ _HOMES = {
     "Hits": "answers",
     "Index": "index",
     "InputError": "errors",
+    "Items": "readers.items",
     "LockedError": "errors",
     "Overlaps": "answers",
     "TokenSets": "tokens.token_sets",
     "Universe": "tokens.universe",
+    "Vectors": "api.embed",
+    "build_universe": "api.tokenize",
     "create_index": "index",
+    "embed": "api.embed",
     "load_model": "model.checkpoints.checkpoint",
     "open_index": "index",
+    "read_fragments": "api.tokenize",
+    "tokenize": "api.tokenize",
 }
 
 __all__ = [
@@ -59,14 +68,20 @@ __all__ = [
     "Hits",
     "Index",
     "InputError",
+    "Items",
     "LockedError",
     "Overlaps",
     "TokenSets",
     "Universe",
+    "Vectors",
     "__version__",
+    "build_universe",
     "create_index",
+    "embed",
     "load_model",
     "open_index",
+    "read_fragments",
+    "tokenize",
 ]
 
 

@@ -37,7 +37,7 @@ class Index(Questions):
         >>> index
         Index('demo.index')
         >>> index.search("cells", "reference#s1-0", k=2).id.tolist()     # the cells most like an indexed one
-        ['reference#s1-16', 'reference#s1-14']
+        ['reference#s1-10', 'reference#s1-2']
     """
 
     def __init__(self, session: Session) -> None:

@@ -341,7 +341,7 @@ class Questions:
         Example:
             >>> found = index.overlap("chr1:1,000,001-1,000,400", collections="cells")
             >>> found.to_pandas()[["value", "n_open", "n_all"]].values.tolist()
-            [['B', 8, 30], ['NK', 1, 30]]
+            [['B', 4, 30]]
         """
         from .query.regions.options import OverlapOptions, OverlapQuery
         from .query.regions.overlap import overlap
@@ -389,8 +389,8 @@ class Questions:
 
         Example:
             >>> differences = index.compare("cell_type=B", "rest", k=1, collection="cells")
-            >>> differences.name.tolist()
-            ['cell_type=B', 'rest']
+            >>> differences.name.tolist(), differences.n_a.tolist() > differences.n_b.tolist()
+            (['cell_type=B'], True)
         """
         from .query.regions.compare import compare
         from .query.regions.options import CompareOptions, CompareQuery

@@ -87,12 +87,12 @@ def token_parts(
 
     Names are those of `joined`. Raises `InputError` as `read_all` does.
     """
-    from ..readers.inputs.open import read_item_parts
+    from ..readers.inputs.open import open_input_parts
 
     if len(inputs) > 1:
         yield joined(read_all(inputs, universe, options, notify))
         return
-    parts = read_item_parts(inputs[0], universe, options)
+    parts = open_input_parts(inputs[0], universe, options)
     reported: list[ReadReport] = []
     found: list[Items] = []
     for items in parts:

@@ -21,7 +21,7 @@ from ..items import Items
 from ..labels import empty_table
 from ..options import ReadOptions
 from ..report import ReadReport
-from .open import read_items as open_input
+from .open import open_input
 
 if TYPE_CHECKING:
     import pandas as pd
