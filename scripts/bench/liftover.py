@@ -1,6 +1,7 @@
 """Lifting real peak files between hg19 and hg38: loss, agreement of the way there and back, and speed beside a peer.
 
-    python scripts/bench/liftover.py [--data DATA] [--json docs/benchmarks/liftover.json] [--page docs/liftover.md]
+    python scripts/bench/liftover.py [--data DATA] [--json docs/results/records/liftover.json]
+        [--page docs/results/liftover.md]
 
 DATA holds `annotation/*.chain.gz` and `bulk/` (BED files with `labels.tsv`). Every file is lifted to the other assembly
 and back. The peer is pyliftover (`pip install --group peers`), which maps single bases; it is asked for both ends of
@@ -31,8 +32,8 @@ def main() -> None:
     """Measure, write the JSON and the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default=shared_data())
-    parser.add_argument("--json", default="docs/benchmarks/liftover.json")
-    parser.add_argument("--page", default="docs/liftover.md")
+    parser.add_argument("--json", default="docs/results/records/liftover.json")
+    parser.add_argument("--page", default="docs/results/liftover.md")
     given = parser.parse_args()
     found = measure(Path(given.data))
     Path(given.json).write_text(json.dumps(found, indent=1) + "\n")

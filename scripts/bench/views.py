@@ -1,6 +1,6 @@
 """What a class head is made of: each view alone, their sum, the head that held-out items weighed; and the SVD behind.
 
-    python scripts/bench/views.py --json docs/benchmarks/views.json --page docs/views.md
+    python scripts/bench/views.py --json docs/results/records/views.json --page docs/results/views.md
     python scripts/bench/views.py --only forebrain             a minute
 
 One fold of each line of `quality`, reference alone and with the query's cells in the components. Nothing is kept on
