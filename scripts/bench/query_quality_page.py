@@ -21,6 +21,11 @@ VERDICTS = ("agree", "disagree", "none")
 
 HEAD = """# Quality of the query
 
+**Question.** How well do `annotate`'s checks of a query work: doublets, thin cells, markers?
+
+**Answer.** The doublet score ranks simulated doublets well, but its strict limit lets many of them pass; cells
+with a tenth of their regions are mostly marked; markers confirm calls and seldom find a wrong one.
+
 Made by `scripts/bench/query_quality.py` on {date}, {cores} cores of {processor}, from
 [query_quality.json](records/query_quality.json). A model of `train celltype` with its defaults and an index
 of one part of each data set; the cells of another part ask (at most 3,000, drawn once). Labels of forebrain and
@@ -159,7 +164,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--json", type=Path, default=ROOT / "docs" / "results" / "records" / "query_quality.json")
+    parser.add_argument(
+        "--json", type=Path, default=ROOT / "docs" / "results" / "records" / "query_quality.json"
+    )
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "query-quality.md")
     options = parser.parse_args()
     options.page.write_text(page(json.loads(options.json.read_text())))

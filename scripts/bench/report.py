@@ -104,6 +104,12 @@ def page(records: list[dict[str, Any]]) -> str:
     lines = [
         "# Benchmarks",
         "",
+        "**Question.** How fast is each stage, and how does its time grow?",
+        "",
+        "**Answer.** Each whole stage is faster than or level with the tools that do the same work, and grows"
+        " in proportion to its input; an exact scan in memory is faster than the vector store where a filter "
+        "keeps a tenth of the vectors or where vectors are few.",
+        "",
         "Made by the benchmarks of `bash scripts/bench/all` (`scripts/bench/report.py` writes this page from their",
         "results). Measurements were repeated after a warm-up, but for rows that say *one run* (slow peers and",
         "the largest sizes). *median* and *least to most* are wall times, CPU is user and system",

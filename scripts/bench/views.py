@@ -153,6 +153,11 @@ def page(record: dict[str, Any]) -> str:
     out = [
         "# What a class head is made of",
         "",
+        "**Question.** Which of the six regressions of a class head is needed?",
+        "",
+        "**Answer.** None alone: no single one is best on more than a few lines, and their weighted sum is "
+        "best in the mean of both tables.",
+        "",
         f"Made by `scripts/bench/views.py`, {record['date']}, {record['cores']} cores of {record['processor']}. "
         "One fold of each line of [quality](quality.md); accuracy / macro-F1. *Joined*: the query's cells, without "
         "labels, are in the components. Heads are fitted as `train celltype` fits them; views and usual weights were "
