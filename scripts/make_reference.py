@@ -102,7 +102,7 @@ def annotation(found: object) -> str:
 
 def parameter(p: inspect.Parameter) -> str:
     """`name: type = default`; a function as default by its name."""
-    stars = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
+    stars = "*" if p.kind is p.VAR_POSITIONAL else "**" if p.kind is p.VAR_KEYWORD else ""
     typed = "" if p.annotation is p.empty else f": {annotation(p.annotation)}"
     if p.default is p.empty:
         return f"{stars}{p.name}{typed}"

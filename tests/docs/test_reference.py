@@ -27,4 +27,5 @@ def texts(folder: Path) -> dict[str, str]:
 def test_the_committed_pages_are_what_the_code_says(written: Path) -> None:
     committed, anew = texts(ROOT / "docs" / "reference"), texts(written)
     stale = [name for name in anew if committed.get(name) != anew[name]]
-    assert committed.keys() == anew.keys() and not stale, f"run scripts/make_reference.py: {stale}"
+    assert committed.keys() == anew.keys()
+    assert not stale, f"run scripts/make_reference.py: {stale}"
