@@ -3,7 +3,7 @@
 Cells are real ones, thinned and mixed (see mixtures.py); every measurement runs in a process of its own, and
 times by size are one run each, since the largest takes minutes. The indexes stay in `--folder` for search.py.
 
-    python scripts/bench/index.py --folder WORK --json docs/benchmarks/index.json
+    python scripts/bench/index.py --folder WORK --json docs/results/records/index.json
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Real: the shared hg19 BED files (a universe of all their regions) and the bone-m
 Synthetic: lists of a growing number of BED files, each region open as often as among the real files and files
 independent of each other, which is the hardest case for the code; through `Postings`, without tables of answers.
 
-    python scripts/bench/overlap.py --folder WORK --json docs/benchmarks/overlap.json
+    python scripts/bench/overlap.py --folder WORK --json docs/results/records/overlap.json
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From a fragment file of 10,000 cells to an index that answers: seconds of each stage, and its share.
 
-    python scripts/bench/pipeline.py [--lines 20000000] [--cells 10000] [--json docs/benchmarks/pipeline.json]
+    python scripts/bench/pipeline.py [--lines 20000000] [--cells 10000] [--json docs/results/records/pipeline.json]
 
 The same calls as `atacsearch index add-cells` makes, one after another in a process of their own: start and
 universe, reading and tokenising, encoding, the shard, publishing, opening and the first answer. The encoder has

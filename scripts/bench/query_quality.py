@@ -12,7 +12,7 @@ ask.
   is what types that differ in depth give by themselves.
 - markers (PBMC): verdicts on true labels and on labels of another lineage.
 
-    python scripts/bench/query_quality.py --genes TSS.hg38.bed.gz [--json docs/benchmarks/query_quality.json]
+    python scripts/bench/query_quality.py --genes TSS.hg38.bed.gz [--json docs/results/records/query_quality.json]
         [--work FOLDER] [--datasets ...]
 """
 

@@ -4,7 +4,7 @@ Indexes are those that index.py builds in `--folder`; missing ones are built fir
 that no indexed cell was made of. Recall@10 is against the exact neighbours in float32. Filters draw cells at
 random (`site`, `percentile`), which is the harder case for a graph: matching cells lie anywhere.
 
-    python scripts/bench/search.py --folder WORK --json docs/benchmarks/search.json
+    python scripts/bench/search.py --folder WORK --json docs/results/records/search.json
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ doublets, as in Scrublet (Wolock et al. 2019, doi:10.1016/j.cels.2018.11.005), D
 doi:10.1016/j.cels.2019.03.003) and scDblFinder (Germain et al. 2021, doi:10.12688/f1000research.73600): the union of
 the open regions of two reference cells of different labels (regions are open or not; a droplet with two nuclei
 has the fragments of both). Their share among a cell's nearest neighbours in the model's vectors, which those methods
-count, tells less here (docs/query-quality.md).
+count, tells less here (docs/results/query-quality.md).
 
 The limit is the quantile of the scores of the reference's own cells under profiles that they had no part in, so that
 the rate of false alarms among cells like the reference's is what was asked for (2 %), less what doublets the reference
