@@ -17,6 +17,7 @@ from .query.session import Progress, Say, Session, no_progress, silent
 if TYPE_CHECKING:
     from .query.ingest.add import Added
     from .query.regions.contexts import RegionsAdded
+    from .store.index.verify import Verification
 
 
 def open_index(
@@ -48,13 +49,15 @@ def open_index(
         >>> index.annotate("new.h5ad", label="cell_type").head()   # doctest: +SKIP
     """
     from .errors import InputError
-    from .store.index.index import Index
+    from .store.index.folder import IndexFolder
 
     url = str(path) if "://" in str(path) else None
     if url is not None and metadata is None:
         raise InputError(f"{url}: a server holds the vectors only; give the index folder as metadata=")
     folder = Path(path) if metadata is None else Path(metadata)
-    return Client(Session(Index.open(folder, url=url), device, None if model is None else str(model), say))
+    return Client(
+        Session(IndexFolder.open(folder, url=url), device, None if model is None else str(model), say)
+    )
 
 
 def create_index(
@@ -81,12 +84,12 @@ def create_index(
     """
     from .model.checkpoints.checkpoint import load_model
     from .query.ingest.gene_table import read_genes
-    from .store.index.index import Index
+    from .store.index.folder import IndexFolder
 
     loaded = load_model(model)
     if genes is not None:
         read_genes(genes)
-    index = Index.create(
+    index = IndexFolder.create(
         path,
         model_dir=loaded.path,
         model_digest=loaded.digest,
@@ -176,13 +179,17 @@ class Client(Asking):
         """What the index holds: digests, generation, and for each collection items, labels and filters."""
         return self.session.index.status()
 
-    def verify(self) -> Any:
+    def verify(self) -> Verification:
         """Prove that shards, metadata and vectors agree; see `store.index.verify`."""
-        return self.session.index.verify()
+        from .store.index.verify import verify_index
 
-    def repair(self, drop_damaged: bool = False) -> Any:
-        """Rebuild metadata and vectors from the shards; see `store.index.verify`."""
-        return self.session.index.repair(drop_damaged)
+        return verify_index(self.session.index)
+
+    def repair(self, drop_damaged: bool = False) -> Verification:
+        """Rebuild metadata and vectors from the shards; see `store.index.repair`."""
+        from .store.index.repair import repair_index
+
+        return repair_index(self.session.index, drop_damaged)
 
     def close(self) -> None:
         """Let go of files and connections."""
