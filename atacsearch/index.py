@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .query.regions.contexts import RegionsAdded
     from .readers.inputs.memory import Inputs
     from .readers.options import Counting, ReadOptions
-    from .store.index.verify import Report
+    from .store.index.verify import Verification
 
 
 class Index(Questions):
@@ -261,7 +261,7 @@ class Index(Questions):
         """
         return self._session.index.status()
 
-    def verify(self) -> Report:
+    def verify(self) -> Verification:
         """Prove that shards, metadata, vectors and the inverted index agree.
 
         Example:
@@ -272,13 +272,13 @@ class Index(Questions):
 
         return verify_index(self._session.index)
 
-    def repair(self, drop_damaged: bool = False) -> Report:
+    def repair(self, drop_damaged: bool = False) -> Verification:
         """Rebuild metadata, vectors and the inverted index from the shards.
 
         Args:
             drop_damaged: leave out shards that are damaged themselves; their items are lost.
         """
-        from .store.index.verify import repair_index
+        from .store.index.repair import repair_index
 
         return repair_index(self._session.index, drop_damaged)
 
@@ -323,7 +323,7 @@ def open_index(
         'hg38'
     """
     from .errors import InputError
-    from .store.index.index import Index as IndexFolder
+    from .store.index.folder import IndexFolder
 
     url = str(path) if "://" in str(path) else None
     if url is not None and metadata is None:
@@ -362,7 +362,7 @@ def create_index(
     """
     from .genome.genes import GeneAnnotation
     from .model.checkpoints.checkpoint import load_model
-    from .store.index.index import Index as IndexFolder
+    from .store.index.folder import IndexFolder
 
     loaded = load_model(model)
     if genes is not None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..genome.genes import GeneAnnotation
     from ..model.checkpoints.checkpoint import Model
     from ..model.encoding.encoder import Encoder
-    from ..store.index.index import Index
+    from ..store.index.folder import IndexFolder
     from ..store.index.snapshot import Snapshot
     from ..tokens.token_sets import TokenSets
     from ..tokens.universe import Universe
@@ -68,7 +68,7 @@ class Session:
         notify: receives messages for the user, one line each.
     """
 
-    index: Index
+    index: IndexFolder
     device: str = "auto"
     model_source: str | None = None
     notify: Notify = silent

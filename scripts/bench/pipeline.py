@@ -43,7 +43,7 @@ def go(universe: str, path: str, target: str, size: str) -> dict[str, Any]:
     from atacsearch.model.encoding.encoder import Encoder
     from atacsearch.readers.inputs.open import open_input
     from atacsearch.readers.options import ReadOptions
-    from atacsearch.store.index.index import Index
+    from atacsearch.store.index.folder import IndexFolder
     from atacsearch.store.types import Batch, Source
     from atacsearch.tokens.universe import Universe
 
@@ -55,7 +55,7 @@ def go(universe: str, path: str, target: str, size: str) -> dict[str, Any]:
     mark()
     vectors = encoder.encode(items.sets)
     mark()
-    index = Index.create(
+    index = IndexFolder.create(
         Path(target),
         model_dir=None,
         model_digest=model.digest,
@@ -69,7 +69,7 @@ def go(universe: str, path: str, target: str, size: str) -> dict[str, Any]:
     writer.publish()
     writer.close()
     mark()
-    found = Index.open(Path(target)).snapshot().knn("cells", vectors[0], 10)
+    found = IndexFolder.open(Path(target)).snapshot().knn("cells", vectors[0], 10)
     mark()
     spent = {name: (b[0] - a[0], b[1] - a[1]) for name, a, b in zip(STAGES, marks, marks[1:], strict=False)}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

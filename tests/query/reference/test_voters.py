@@ -13,7 +13,7 @@ import pytest
 from atacsearch.query.annotate.voters import voters_of
 from atacsearch.query.reference.reference import Reference, reference_of
 from atacsearch.store.index import nearest as nearest_items
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 from atacsearch.store.index.snapshot import Snapshot
 from atacsearch.store.types import Batch, Source
 from atacsearch.store.vectors import stream
@@ -23,9 +23,9 @@ DIM, N = 24, 400
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IndexFolder]:
     """Three sources; half of the cells carry a label, and the last source was deleted."""
-    made = Index.create(
+    made = IndexFolder.create(
         tmp_path_factory.mktemp("voters") / "my.index",
         model_dir=None,
         model_digest="m" * 64,
@@ -64,7 +64,9 @@ def reference(snap: Snapshot, where: Sequence[str]) -> Reference:
 
 
 @pytest.mark.parametrize("where", [(), ("donor in (a0, a1, b3)",)], ids=["all", "some donors"])
-def test_voters_by_either_scan(index: Index, monkeypatch: pytest.MonkeyPatch, where: tuple[str, ...]) -> None:
+def test_voters_by_either_scan(
+    index: IndexFolder, monkeypatch: pytest.MonkeyPatch, where: tuple[str, ...]
+) -> None:
     snap = index.snapshot()
     voters = reference(snap, where)
     vectors = np.random.default_rng(7).normal(size=(60, DIM)).astype(np.float32)

@@ -16,7 +16,7 @@ from atacsearch.errors import InputError
 from atacsearch.index import Index as OpenIndex
 from atacsearch.query.regions import overlap as overlap_module
 from atacsearch.query.session import Session
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 
 
 def overlap(session: Session, *asked: Any, **options: Any) -> pa.Table:
@@ -161,7 +161,7 @@ def test_a_file_that_nothing_of_the_universe_meets(toys: list[Toy], tmp_path: Pa
 
 def test_an_empty_index(tmp_path: Path, toys: list[Toy]) -> None:
     digest = toys[0].universe.digest
-    index = Index.create(
+    index = IndexFolder.create(
         tmp_path / "e",
         model_dir=None,
         model_digest="m" * 64,

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DigestError, InputError
-from ..atomic import disk_errors, put_in_place, remove, size_of, temporary
+from ..atomic import disk_errors, not_writable, put_in_place, remove, size_of, temporary
 from ..lock import holder_of
-from ..manifest import FORMAT_VERSION, info_json, read_current, read_info, read_manifest
+from ..manifest import FORMAT_VERSION, info_json, now, read_current, read_info, read_manifest
 from ..types import KINDS, IndexInfo
 from ..vectors.base import VectorStore
 from ..vectors.embedded import EmbeddedStore
 from .snapshot import Snapshot
-from .writer import Writer, first_manifest, now
+from .writer import Writer, first_manifest
 
 DTYPES = ("float32", "float16")
 
@@ -37,8 +37,8 @@ def open_store(index: Path, info: IndexInfo) -> VectorStore:
     return ServerStore(index, info)
 
 
-class Index:
-    """An index folder. Made by `Index.create` or `Index.open`.
+class IndexFolder:
+    """An index folder. Made by `IndexFolder.create` or `IndexFolder.open`.
 
     Attributes:
         path: the folder.
@@ -69,7 +69,7 @@ class Index:
         genes: Path | None = None,
         dtype: str = "float32",
         copy_model: bool = True,
-    ) -> Index:
+    ) -> IndexFolder:
         """Make an empty index.
 
         Args:
@@ -131,7 +131,7 @@ class Index:
         return cls(path, info)
 
     @classmethod
-    def open(cls, path: str | Path, url: str | None = None) -> Index:
+    def open(cls, path: str | Path, url: str | None = None) -> IndexFolder:
         """Open an index for reading and, by `writer()`, for writing.
 
         Args:
@@ -257,22 +257,8 @@ class Index:
             InputError: the folder cannot be written.
         """
         if not os.access(self.path, os.W_OK):
-            from ..atomic import not_writable
-
             raise not_writable(self.path, "no write permission")
         return Writer(self.path, self.info, self.store)
-
-    def verify(self) -> Any:
-        """Prove that shards, metadata and vectors agree; see `verify.verify_index`."""
-        from .verify import verify_index
-
-        return verify_index(self)
-
-    def repair(self, drop_damaged: bool = False) -> Any:
-        """Rebuild metadata and vectors from the shards alone; see `verify.repair_index`."""
-        from .verify import repair_index
-
-        return repair_index(self, drop_damaged)
 
     def close(self) -> None:
         """Let go of files and connections."""
@@ -283,7 +269,7 @@ class Index:
             self._store.close()
             self._store = None
 
-    def __enter__(self) -> Index:
+    def __enter__(self) -> IndexFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
