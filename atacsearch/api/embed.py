@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..answers import Answer
-from ..query.inputs import counting_as, joined, read_all
+from ..query.inputs import counting_of, joined, read_all
 from ..query.session import Notify, Progress, no_progress, silent
 from ..readers.inputs.memory import as_inputs
 from ..readers.options import ReadOptions
@@ -125,7 +125,7 @@ def _encoder_and_sets(
     from ..model.encoding.encoder import Encoder
 
     loaded = load_model(model)
-    read = counting_as(loaded.counting, read, "model")
+    read = replace(read, counting=counting_of(loaded.counting, read.counting, "model"))
     sets = joined(read_all(inputs, loaded.universe, read, notify))
     encoder = Encoder(loaded, device=device, dtype=dtype)
     notify(f"Encoding on {encoder.describe()}")

@@ -54,29 +54,28 @@ def read_all(
     return found
 
 
-def counting_as(counting: str | None, options: ReadOptions, owner: str) -> ReadOptions:
-    """The options with the counting rule of an index or model.
+def counting_of(rule: str | None, asked: Counting | None, owner: str) -> Counting | None:
+    """What opens a region: the rule of an index or model where it has one, else what the user asked for.
 
     Args:
-        counting: its rule (`fragment` or `insertion`); None where it has none yet, and any will do.
-        options: what the user asked for.
+        rule: `fragment` or `insertion`; None where the index or model has none yet, and any will do.
+        asked: what the user asked for.
         owner: `index` or `model`, for the message.
 
     Raises:
         InputError: the user asked for the other rule.
     """
-    if counting is None:
-        return options
-    if options.counting not in (None, counting):
-        raise InputError(
-            f"--counting {options.counting}: this {owner} counts by {counting}; leave the option out"
-        )
-    return replace(options, counting=cast("Counting", counting))
+    if rule is None:
+        return asked
+    if asked not in (None, rule):
+        raise InputError(f"--counting {asked}: this {owner} counts by {rule}; leave the option out")
+    return cast("Counting", rule)
 
 
 def read_for(session: Session, inputs: Sequence[Input], options: ReadOptions) -> list[Items]:
     """Read inputs as the index's items were read: same universe, same counting rule."""
-    options = counting_as(session.index.info.counting or session.model.counting, options, "index")
+    rule = session.index.info.counting or session.model.counting
+    options = replace(options, counting=counting_of(rule, options.counting, "index"))
     return read_all(inputs, session.universe, options, session.notify)
 
 

@@ -54,7 +54,7 @@ def search(
     """
     _check_query(query, options)
     searched = _searched(session, query.kind, options)
-    columns = _columns(searched, options)
+    columns = _columns(options.columns, options.group_by)
     by_text = None
     if query.text is not None:
         by_text = _match(searched, query.kind, query.text, alone=not query.queries)
@@ -70,7 +70,8 @@ def search(
     if not any(shown):
         _report_nothing(searched, query.kind, options.offset, any(hits), by_text)
     table = answer_table(searched, asked, shown, columns, options.offset + 1)
-    return Hits(table, terminal_columns=_for_terminal(searched, table, options))
+    shown_columns = None if options.columns else _for_terminal(searched, table, options.group_by)
+    return Hits(table, terminal_columns=shown_columns)
 
 
 def _check_query(query: SearchQuery, options: SearchOptions) -> None:
@@ -116,11 +117,11 @@ def _named(columns: Sequence[str]) -> tuple[str, ...]:
     return () if ALL_COLUMNS in columns else tuple(columns)
 
 
-def _columns(searched: Searched, options: SearchOptions) -> list[str] | None:
+def _columns(asked: Sequence[str], group_by: str | None) -> list[str] | None:
     """Label columns of the answer, None for all; the one that groups it is always there."""
-    columns = list(_named(options.columns)) or None
-    if columns is not None and options.group_by is not None and options.group_by not in columns:
-        return [options.group_by, *columns]
+    columns = list(_named(asked)) or None
+    if columns is not None and group_by is not None and group_by not in columns:
+        return [group_by, *columns]
     return columns
 
 
@@ -182,12 +183,10 @@ def _report_nothing(
         notify(f"No answers: none of the {kind} meets --where {where}")
 
 
-def _for_terminal(searched: Searched, table: pa.Table, options: SearchOptions) -> tuple[str, ...] | None:
+def _for_terminal(searched: Searched, table: pa.Table, group_by: str | None) -> tuple[str, ...]:
     """The columns that a terminal shows where none were asked for."""
-    if options.columns:
-        return None
     snapshot, collection = searched.snapshot, searched.collection
-    keep = () if options.group_by is None else (options.group_by,)
+    keep = () if group_by is None else (group_by,)
     return terminal_columns(
         table.column_names, snapshot.columns(collection), snapshot.count(collection), keep
     )
