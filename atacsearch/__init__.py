@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .client import Client, open_index
     from .model.checkpoints.checkpoint import load_model
     from .model.encoding.encoder import Encoder
-    from .readers.items import ReadOptions
+    from .readers.options import ReadOptions
     from .tokens.token_sets import TokenSets
     from .tokens.universe import Universe
 
@@ -39,7 +39,7 @@ register_file_tokenizer("atacsearch.readers.inputs.open:tokenize_file")
 _HOMES = {
     "Client": "atacsearch.client",
     "Encoder": "atacsearch.model.encoding.encoder",
-    "ReadOptions": "atacsearch.readers.items",
+    "ReadOptions": "atacsearch.readers.options",
     "TokenSets": "atacsearch.tokens.token_sets",
     "Universe": "atacsearch.tokens.universe",
     "load_model": "atacsearch.model.checkpoints.checkpoint",

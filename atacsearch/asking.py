@@ -11,7 +11,7 @@ from .query.session import Progress, Session, no_progress
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .readers.inputs.open import ReadOptions
+    from .readers.options import ReadOptions
 
 Inputs = str | Path | Sequence[str | Path]
 Words = str | Sequence[str]
@@ -318,7 +318,7 @@ class Asking:
 
     def _read(self, inputs: Inputs, options: ReadOptions | None) -> Any:
         from .query.inputs import read_for
-        from .readers.inputs.open import ReadOptions
+        from .readers.options import ReadOptions
 
         return read_for(self.session, inputs_of(inputs), options or ReadOptions())
 

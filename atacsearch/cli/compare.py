@@ -81,7 +81,7 @@ def compare(
     """
     from ..client import open_index
     from ..query.regions.compare import write_bed
-    from ..readers.inputs.open import ReadOptions
+    from ..readers.options import ReadOptions
     from .messages import say
 
     table = open_index(index_path, say=say).compare_table(

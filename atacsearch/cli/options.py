@@ -17,7 +17,7 @@ import click
 from .failures import DEBUG
 
 if TYPE_CHECKING:
-    from ..readers.inputs.open import ReadOptions
+    from ..readers.options import ReadOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("table", "tsv", "json", "parquet")
@@ -178,7 +178,7 @@ def reader_options(command: F) -> F:
 
 def read_options(reading: dict[str, Any]) -> ReadOptions:
     """The `ReadOptions` of what `reader_options` gathered."""
-    from ..readers.inputs.open import ReadOptions
+    from ..readers.options import ReadOptions
 
     return ReadOptions(**reading)
 

@@ -78,7 +78,7 @@ def overlap(
       atacsearch overlap peaks.bed --index my.index --in beds --together --columns cell_type,assay -k 20
     """
     from ..client import open_index
-    from ..readers.inputs.open import ReadOptions
+    from ..readers.options import ReadOptions
     from .messages import say
 
     table = open_index(index_path, say=say).overlap_table(

@@ -11,7 +11,8 @@ from ..errors import InputError
 from .session import Say, Session
 
 if TYPE_CHECKING:
-    from ..readers.inputs.open import Items, ReadOptions
+    from ..readers.items import Items
+    from ..readers.options import ReadOptions
     from ..readers.report import ReadReport
     from ..tokens.token_sets import TokenSets
     from ..tokens.universe import Universe

@@ -171,7 +171,7 @@ def calibration_row(cells: Cells, fold: Fold) -> dict[str, Any]:
     """Ours through the commands, and two simple ways, on one fold."""
     from atacsearch.client import open_index
     from atacsearch.query.annotate.transfer import transfer
-    from atacsearch.readers.inputs.open import ReadOptions
+    from atacsearch.readers.options import ReadOptions
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -180,8 +180,9 @@ def open_mixtures(
             neighbours harder to find.
     """
     from atacsearch.genome.datasets import fetch
-    from atacsearch.readers.inputs.open import ReadOptions, read_items
+    from atacsearch.readers.inputs.open import read_items
     from atacsearch.readers.inputs.universes import universe_from_inputs
+    from atacsearch.readers.options import ReadOptions
 
     genome = None if source is not None else "mm10"
     path = source if source is not None else fetch("forebrain")

@@ -41,7 +41,8 @@ def go(universe: str, path: str, target: str, size: str) -> dict[str, Any]:
     from atacsearch.model.checkpoints.checkpoint import new_model
     from atacsearch.model.config import sized_config
     from atacsearch.model.encoding.encoder import Encoder
-    from atacsearch.readers.inputs.open import ReadOptions, read_items
+    from atacsearch.readers.inputs.open import read_items
+    from atacsearch.readers.options import ReadOptions
     from atacsearch.store.index.index import Index
     from atacsearch.store.types import Batch, Source
     from atacsearch.tokens.universe import Universe

@@ -40,7 +40,7 @@ from atacsearch.query.annotate.quality import reference_limit, sampled
 from atacsearch.query.annotate.transfer import transfer
 from atacsearch.query.inputs import read_for
 from atacsearch.query.session import VECTOR, Session
-from atacsearch.readers.inputs.open import ReadOptions
+from atacsearch.readers.options import ReadOptions
 from atacsearch.tokens.token_sets import TokenSets
 
 MOST = 3000  # query cells; of more, a part is drawn

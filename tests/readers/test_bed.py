@@ -8,7 +8,8 @@ from sources import universe_of, write
 
 from atacsearch.errors import GenomeError, InputError
 from atacsearch.readers.bed import _Parser, parse_bed, read_bed
-from atacsearch.readers.inputs.open import ReadOptions, read_items
+from atacsearch.readers.inputs.open import read_items
+from atacsearch.readers.options import ReadOptions
 from atacsearch.readers.report import ReadReport
 
 

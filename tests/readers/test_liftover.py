@@ -9,7 +9,8 @@ from sources import universe_of, write
 
 from atacsearch.errors import GenomeError, InputError
 from atacsearch.genome.assemblies import get_assembly
-from atacsearch.readers.inputs.open import ReadOptions, read_items
+from atacsearch.readers.inputs.open import read_items
+from atacsearch.readers.options import ReadOptions
 
 HG19, HG38 = (get_assembly(name).chroms for name in ("hg19", "hg38"))
 # hg19 chr1:1,000,000-1,010,000 lies 500 bases further on in hg38; chr2 is aligned with the reverse strand

@@ -18,7 +18,7 @@ from .ontology import answers, cell_ontology, ids_by_label, terms_of_classes
 from .quality import LOW_QUALITY, is_low_quality, reference_limit, sampled
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import Items
+    from ...readers.items import Items
     from ..session import Session
     from .calls import LabelCalls, Transfer
 

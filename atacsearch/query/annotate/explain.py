@@ -20,7 +20,7 @@ from ...tokens.tfidf import inverse_document_frequency
 from .quality import sampled
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import Items
+    from ...readers.items import Items
     from ...store.index.snapshot import Snapshot
     from ...tokens.token_sets import TokenSets
     from ..session import Session

@@ -27,7 +27,7 @@ from .calls import LabelCalls, Transfer
 
 if TYPE_CHECKING:
     from ...model.heads.class_head import ClassHead
-    from ...readers.inputs.open import Items
+    from ...readers.items import Items
     from ...store.index.snapshot import Snapshot
 
 WAYS = ("auto", "head", "neighbours")

@@ -21,7 +21,8 @@ from ..session import Progress, Session, no_progress
 from .labels import Labels, join_labels, read_labels
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import Items, ReadOptions
+    from ...readers.items import Items
+    from ...readers.options import ReadOptions
     from ...store.index.writer import Writer
 
 BATCH = 8192  # items encoded and handed to the store at once
@@ -77,7 +78,7 @@ def add_items(
         InputError: an input cannot be read, is of the other kind, or holds an id that another source has.
         LockedError: another process writes to this index.
     """
-    from ...readers.inputs.open import ReadOptions
+    from ...readers.options import ReadOptions
 
     table = None if labels is None else read_labels(labels)
     with session.index.writer() as writer:  # taken first, so that a second writer is told before any work

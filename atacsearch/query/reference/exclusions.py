@@ -13,7 +13,7 @@ from ...tokens.token_sets import TokenSets
 from .sample_groups import named, plain
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import Items
+    from ...readers.items import Items
     from ...store.index.snapshot import Snapshot
     from ..session import Session
 

@@ -27,7 +27,7 @@ from .item_groups import groups_by, has_columns, kept_by
 from .statistics import benjamini_hochberg, fisher
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import ReadOptions
+    from ...readers.options import ReadOptions
     from ...store.index.snapshot import Snapshot
 
 REST = "rest"
@@ -94,7 +94,7 @@ def compare(
     Raises:
         InputError: a side that is nothing indexed and no file, has no items, or shares items with the other.
     """
-    from ...readers.inputs.open import ReadOptions
+    from ...readers.options import ReadOptions
 
     if REST in (str(a), str(b)) and str(a) == str(b):
         raise InputError("rest is all but the other side: give the other one, as cell_type=B")

@@ -17,7 +17,7 @@ from ..session import Session
 from .region_queries import asked_intervals, region_tokens
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import ReadOptions
+    from ...readers.options import ReadOptions
 
 
 @dataclass(frozen=True)

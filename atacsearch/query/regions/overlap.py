@@ -23,7 +23,7 @@ from .interval_queries import Asked, ask
 from .item_groups import Groups, groups_by, has_columns, kept_by, numbers_in, one_group
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import ReadOptions
+    from ...readers.options import ReadOptions
     from ...store.index.snapshot import Snapshot
 
 BY_ID = "id"
@@ -82,7 +82,7 @@ def overlap(
     """
     import pyarrow as pa
 
-    from ...readers.inputs.open import ReadOptions
+    from ...readers.options import ReadOptions
 
     snapshot = session.snapshot()
     kinds = _kinds(snapshot, collections, where, by)

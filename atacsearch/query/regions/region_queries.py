@@ -21,7 +21,7 @@ from ..session import VECTOR, Session
 from .contexts import region_id
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import ReadOptions
+    from ...readers.options import ReadOptions
     from ...store.index.snapshot import Snapshot
 
 MAX_REGIONS = 50  # universe regions that one region string or gene may ask for in the collection `regions`

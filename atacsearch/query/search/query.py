@@ -21,7 +21,7 @@ from ..regions.region_queries import asked_intervals, contextual, region_tokens,
 from ..session import KINDS, Progress, Session, no_progress
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import ReadOptions
+    from ...readers.options import ReadOptions
     from ...store.index.snapshot import Snapshot
 
 Interval = tuple[str, int, int]  # BED: chromosome, start, end

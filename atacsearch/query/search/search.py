@@ -26,7 +26,7 @@ from .results import Hit, Hits, answer_table
 from .text import TextMatch, match_text
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import ReadOptions
+    from ...readers.options import ReadOptions
     from ...store.index.snapshot import Snapshot
 
 PLAIN = Ranking()
@@ -101,7 +101,7 @@ def search(
     place = _Place(session, snapshot, collection, tuple(where), vector)
     found = None if text is None else _match(place, kind, text, alone=not queries)
     if queries:
-        from ...readers.inputs.open import ReadOptions
+        from ...readers.options import ReadOptions
 
         reading = options or ReadOptions()
         asking = Asking(

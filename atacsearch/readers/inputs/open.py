@@ -17,28 +17,17 @@ from ...genome.intervals import Intervals
 from ...tokens.token_sets import TokenSets
 from ..bed import read_bed_hashed
 from ..genome_check import Place, check_place, report_names, settle_genome
-from ..items import Items, ReadOptions, SourceKind
+from ..items import Items
 from ..labels import empty_table, with_constants
 from ..liftover import lifted
 from ..manifest import Manifest, read_manifest
 from ..matrices.tenx import is_mtx_folder
+from ..options import ReadOptions, SourceKind
 from ..report import ReadReport, some
 from .detect import FRAGMENT_FILES, MATRIX_FILES, MATRIX_FOLDERS, detect_kind, find_outs
 
 if TYPE_CHECKING:
     from ...tokens.universe import Universe
-
-__all__ = [
-    "Items",
-    "ReadOptions",
-    "ReadReport",
-    "detect_kind",
-    "input_genome",
-    "input_intervals",
-    "read_item_parts",
-    "read_items",
-    "tokenize_file",
-]
 
 
 def read_items(input: str | Path, universe: Universe, options: ReadOptions | None = None) -> list[Items]:

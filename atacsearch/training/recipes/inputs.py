@@ -24,7 +24,8 @@ from ..trainer.sources import FileSource
 from .card import remember_parent, sources
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import Items, ReadOptions
+    from ...readers.items import Items
+    from ...readers.options import ReadOptions
     from ...tokens.universe import Universe
 
 Say = Callable[[str], None]
@@ -265,7 +266,7 @@ def _begin(
     say: Say,
 ) -> _Start:
     """Settle the universe: the one given, the loaded model's, or one made from the inputs."""
-    from ...readers.inputs.open import ReadOptions
+    from ...readers.options import ReadOptions
     from ...tokens.universe import Universe
 
     if universe is not None and base is not None:

@@ -174,7 +174,8 @@ def _made(
 def _vectors(model: Path, manifest: Path, labels: Sequence[str], genome: str | None) -> dict[str, Any]:
     from atacsearch.model.checkpoints.checkpoint import load_model
     from atacsearch.model.encoding.encoder import Encoder
-    from atacsearch.readers.inputs.open import ReadOptions, read_items
+    from atacsearch.readers.inputs.open import read_items
+    from atacsearch.readers.options import ReadOptions
 
     loaded = load_model(model)
     (items,) = read_items(manifest, loaded.universe, ReadOptions(genome=genome))

@@ -52,8 +52,9 @@ def read_files(
     Returns:
         The files (with `role`: both, reference or query), and how many are of another genome and left out.
     """
-    from atacsearch.readers.inputs.open import ReadOptions, read_items
+    from atacsearch.readers.inputs.open import read_items
     from atacsearch.readers.inputs.universes import universe_from_inputs
+    from atacsearch.readers.options import ReadOptions
     from atacsearch.tokens.universe import Universe
 
     if query is None or query.resolve() == table.resolve():

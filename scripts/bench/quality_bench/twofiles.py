@@ -31,8 +31,9 @@ def read_pair(
     Raises:
         SystemExit: a column is missing; the message lists those that exist.
     """
-    from atacsearch.readers.inputs.open import ReadOptions, read_items
+    from atacsearch.readers.inputs.open import read_items
     from atacsearch.readers.inputs.universes import universe_from_inputs
+    from atacsearch.readers.options import ReadOptions
     from atacsearch.tokens.universe import Universe
 
     if universe is not None:

@@ -8,7 +8,8 @@ from sources import universe_of, write
 
 from atacsearch.errors import InputError
 from atacsearch.readers.fragments.cells import knee_of, read_calls, read_whitelist
-from atacsearch.readers.inputs.open import ReadOptions, default_sample, read_items
+from atacsearch.readers.inputs.open import default_sample, read_items
+from atacsearch.readers.options import ReadOptions
 
 UNIVERSE = universe_of([("chr1", 0, 100)])
 

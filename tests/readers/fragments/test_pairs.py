@@ -15,7 +15,8 @@ from atacsearch.errors import InputError
 from atacsearch.readers import compressed
 from atacsearch.readers.fragments import pairs
 from atacsearch.readers.fragments import tables as fragment_tables
-from atacsearch.readers.inputs.open import ReadOptions, read_item_parts, read_items
+from atacsearch.readers.inputs.open import read_item_parts, read_items
+from atacsearch.readers.options import ReadOptions
 from atacsearch.tokens.token_sets import TokenSets, write_sets
 
 SMALL = {"kind": "fragments", "min_fragments": 1}

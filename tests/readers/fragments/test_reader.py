@@ -10,7 +10,8 @@ from sources import fragments, random_regions, universe_of, write
 from atacsearch.errors import InputError
 from atacsearch.readers import compressed
 from atacsearch.readers.fragments import items as fragment_items
-from atacsearch.readers.inputs.open import ReadOptions, read_items
+from atacsearch.readers.inputs.open import read_items
+from atacsearch.readers.options import ReadOptions
 
 BARCODES = [
     "AAACCC-1", "AAACCC-2", "A" * 24, "A" * 25, "A" * 25 + "C", "A" * 32, "A" * 40 + "-1", "A" * 40 + "-2", "x", "é-1",

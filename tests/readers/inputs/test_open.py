@@ -3,13 +3,13 @@ import pytest
 from sources import universe_of, write
 
 from atacsearch.errors import GenomeError, InputError
+from atacsearch.readers.inputs.detect import detect_kind
 from atacsearch.readers.inputs.open import (
-    ReadOptions,
-    detect_kind,
     input_genome,
     input_intervals,
     read_items,
 )
+from atacsearch.readers.options import ReadOptions
 from atacsearch.tokens.build import Pileup
 from atacsearch.tokens.universe import Universe
 

@@ -12,7 +12,8 @@ from scipy.io import mmwrite
 from sources import universe_of
 
 from atacsearch.errors import GenomeError, InputError
-from atacsearch.readers.inputs.open import ReadOptions, input_genome, input_intervals, read_items
+from atacsearch.readers.inputs.open import input_genome, input_intervals, read_items
+from atacsearch.readers.options import ReadOptions
 from atacsearch.tokens.build import build_universe
 
 PEAKS = [("chr1", 100, 300), ("chr2", 50, 80), ("chr1", 500, 900), ("chr1", 5000, 5100), ("chr2", 70, 400)]
