@@ -15,9 +15,9 @@ from typing import Any
 
 from atacsearch.errors import InputError
 
+from .formatting import duration
 from .machine import machine, versions
 from .outcome import Experiment, Outcome, Source
-from .formatting import duration
 from .runner import Runner
 
 # Made by the first run in a folder: only what lies beside it is ever replaced.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..spelling import did_you_mean
 from .session import Say, Session
 
 if TYPE_CHECKING:
@@ -128,5 +129,6 @@ def pick(items: Items, names: Sequence[str]) -> list[int]:
         shown = ", ".join(items.sets.names[:_NEAR])
         raise InputError(
             f"{items.source}: no item {missing[0]!r} among {len(items.sets.names):,} (the first: {shown})"
+            f"{did_you_mean(missing[0], items.sets.names)}"
         )
     return [rows[name] for name in names]

@@ -269,6 +269,7 @@ def explain_item(
 def _only(items: Sequence[Items], item: str) -> Items:
     """The inputs cut down to one item."""
     from ...errors import InputError
+    from ...spelling import did_you_mean
     from ..inputs import pick
 
     for one in items:
@@ -277,4 +278,5 @@ def _only(items: Sequence[Items], item: str) -> Items:
             labels = one.labels.slice(row, 1) if one.labels is not None else None
             return replace(one, sets=one.sets.take([row]), ids=(one.ids[row],), labels=labels)
     names = ", ".join(name for one in items for name in one.sets.names[:5])
-    raise InputError(f"--explain {item}: no such item in the input (the first: {names})")
+    near = did_you_mean(item, (name for one in items for name in one.sets.names))
+    raise InputError(f"--explain {item}: no such item in the input (the first: {names}){near}")

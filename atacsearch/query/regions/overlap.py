@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ...arrow import number_array, numbers_of, text_array
 from ...errors import InputError
 from ...genome.intervals import sorted_unique
+from ...spelling import did_you_mean
 from ..session import KINDS, Session
 from .interval_queries import Asked, ask
 from .item_groups import Groups, groups_by, has_columns, kept_by, numbers_in, one_group
@@ -89,7 +90,10 @@ def overlap(
     known = {c for kind in kinds for c in snapshot.columns(kind)}
     for name in columns or ():
         if name not in known:
-            raise InputError(f"--columns {name}: no such column; there are: {', '.join(sorted(known))}")
+            raise InputError(
+                f"--columns {name}: no such column; there are: {', '.join(sorted(known))}"
+                f"{did_you_mean(name, sorted(known))}"
+            )
     asked = ask(session, query, options or ReadOptions())
     if together:
         asked = asked.together(str(query))
@@ -133,7 +137,7 @@ def _kinds(snapshot: Snapshot, collections: Sequence[str], where: Sequence[str],
     """The collections that answer."""
     for word in collections:
         if word not in KINDS:
-            raise InputError(f"--in {word}: expected cells, beds or regions")
+            raise InputError(f"--in {word}: expected cells, beds or regions{did_you_mean(word, KINDS)}")
         if not snapshot.count(KINDS[word]):
             raise InputError(f"the index holds no {word}: add some with `atacsearch index add-{word}`")
     if collections:
@@ -147,7 +151,10 @@ def _kinds(snapshot: Snapshot, collections: Sequence[str], where: Sequence[str],
         held = [kind for kind in held if kind == "regions" or _has_column(snapshot, kind, str(by))]
         if not any(kind != "regions" for kind in held):
             known = sorted({c for kind in ("cells", "bedfiles") for c in snapshot.columns(kind)})
-            raise InputError(f"--by {by}: no such column in this index; there are: {', '.join(known)}, id")
+            raise InputError(
+                f"--by {by}: no such column in this index; there are: {', '.join(known)}, id"
+                f"{did_you_mean(str(by), [*known, BY_ID])}"
+            )
     serving = [kind for kind in held if has_columns(snapshot, kind, where)] if where else held
     return serving or held[:1]  # which says what is wrong with the condition
 

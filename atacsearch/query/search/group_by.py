@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
+from ...spelling import did_you_mean
 from .results import Hit, Hits
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ def grouped(
     """
     known = snapshot.columns(collection)
     if column not in known:
-        raise InputError(f"--group-by {column}: no such label column; there are: {', '.join(known)}")
+        raise InputError(
+            f"--group-by {column}: no such label column; there are: {', '.join(known)}"
+            f"{did_you_mean(column, known)}"
+        )
     sizes = _sizes(snapshot, collection, column, where, only)
     n = min(n, sum(1 if group is not None else size for group, size in sizes.items()))
     out: Hits = [[] for _ in range(n_queries)]

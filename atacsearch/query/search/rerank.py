@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import InputError
+from ...spelling import did_you_mean
 from ..regions.shared_regions import count_shared
 from ..regions.statistics import Overlaps, statistics_of
 from .candidates import nearest
@@ -61,7 +62,9 @@ class Ranking:
             ("overlap score", self.score, ORDERS),
         ):
             if value not in known:
-                raise InputError(f"{name} {value!r} is not known: {', '.join(known)}")
+                raise InputError(
+                    f"{name} {value!r} is not known: {', '.join(known)}{did_you_mean(value, known)}"
+                )
         if self.candidates < 1:
             raise InputError(f"candidates must be at least 1, not {self.candidates}")
 

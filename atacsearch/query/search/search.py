@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import InputError
+from ...spelling import did_you_mean
 from ..session import KINDS, VECTOR, Progress, Session, no_progress
 from .diversity import POOL, diversified
 from .group_by import grouped
@@ -217,4 +218,5 @@ def _check_column(snapshot: Snapshot, collection: str, column: str) -> None:
     if column not in known:
         raise InputError(
             f"no column {column!r} among the {collection} of this index; there are: {', '.join(known)}"
+            f"{did_you_mean(column, known)}"
         )
