@@ -37,7 +37,7 @@ def run_forebrain(runner: Runner, source: Path) -> Experiment:
     folder = Path(KEY)
     folder.mkdir()
     reference, query = folder / "reference.h5ad", folder / "query.h5ad"
-    with runner.own(KEY, "split the cells by replicate"):
+    with runner.step(KEY, "split the cells by replicate"):
         cells = _read(source)
         is_query = np.array([name.split("_")[1] == "rep2" for name in cells.obs_names])
         truth = cells.obs[LABEL].astype(str)
@@ -50,24 +50,26 @@ def run_forebrain(runner: Runner, source: Path) -> Experiment:
     runner.command(
         KEY,
         "train a model on the reference cells",
-        runner.encoding(["train", "celltype", reference, "--label", LABEL, "--genome", "mm10", "-o", model]),
+        runner.with_device(
+            ["train", "celltype", reference, "--label", LABEL, "--genome", "mm10", "-o", model]
+        ),
     )
     runner.command(KEY, "create the index", ["index", "create", index, "--model", model])
     notes = runner.command(
-        KEY, "add the reference cells", runner.encoding(["index", "add-cells", index, reference])
+        KEY, "add the reference cells", runner.with_device(["index", "add-cells", index, reference])
     )
     notes += runner.command(
         KEY,
         "annotate the query cells",
-        runner.encoding(["annotate", query, "--index", index, "--label", LABEL, "-o", calls_file]),
+        runner.with_device(["annotate", query, "--index", index, "--label", LABEL, "-o", calls_file]),
     )
     runner.command(
         KEY,
         "embed the query cells for the pictures",
-        runner.encoding(["embed", query, "--model", model, "-o", folder / "query.parquet"]),
+        runner.with_device(["embed", query, "--model", model, "-o", folder / "query.parquet"]),
     )
 
-    with runner.own(KEY, "baseline: TF-IDF, SVD, nearest neighbours"):
+    with runner.step(KEY, "baseline: TF-IDF, SVD, nearest neighbours"):
         inputs = (cells.X[~is_query], truth[~is_query].to_numpy(object), cells.X[is_query])
         alone, both = (transfer(*inputs, fit_on_query=fit) for fit in (False, True))
 
@@ -94,7 +96,7 @@ def run_forebrain(runner: Runner, source: Path) -> Experiment:
         ),
         _region_search(runner, index, folder),
     )
-    with runner.own(KEY, "draw the cells"):
+    with runner.step(KEY, "draw the cells"):
         pictures = panels(index, embedded(folder / "query.parquet"), calls, dict(truth.items()), ours.labels)
     n_reference = int((~is_query).sum())
     return Experiment(
@@ -122,7 +124,7 @@ def _region_search(runner: Runner, index: Path, folder: Path) -> Any:
     runner.command(
         KEY,
         "add the regions in the context of each cell type",
-        runner.encoding(["index", "add-regions", index, "--context-label", LABEL]),
+        runner.with_device(["index", "add-regions", index, "--context-label", LABEL]),
     )
     return example(
         runner,

@@ -39,7 +39,7 @@ def run_pbmc(runner: Runner, fragments: Path, labelled: Path) -> Experiment:
     folder = Path(KEY)
     folder.mkdir()
     source = folder / "fragments.tsv.gz"
-    with runner.own(KEY, "split the cells, type by type"):
+    with runner.step(KEY, "split the cells, type by type"):
         source.symlink_to(fragments)
         truth = _labels(labelled)
         query_cells = stratified_fifth(truth)
@@ -63,7 +63,7 @@ def run_pbmc(runner: Runner, fragments: Path, labelled: Path) -> Experiment:
         "tokenise the fragments",
         ["tokenize", source, "--universe", universe, "--whitelist", everyone, "-o", tokens],
     )
-    with runner.own(KEY, "join token sets and labels of the reference cells"):
+    with runner.step(KEY, "join token sets and labels of the reference cells"):
         regions = Universe.load(universe)
         names, matrix = _matrix(tokens, len(regions))
         row = {name: i for i, name in enumerate(names)}
@@ -78,7 +78,7 @@ def run_pbmc(runner: Runner, fragments: Path, labelled: Path) -> Experiment:
     runner.command(
         KEY,
         "train a model on the reference cells",
-        runner.encoding(
+        runner.with_device(
             ["train", "celltype", training, "--label", LABEL, "--universe", universe, "-o", model]
         ),
     )
@@ -86,7 +86,7 @@ def run_pbmc(runner: Runner, fragments: Path, labelled: Path) -> Experiment:
     runner.command(
         KEY,
         "add the reference cells",
-        runner.encoding(
+        runner.with_device(
             [
                 "index",
                 "add-cells",
@@ -104,14 +104,14 @@ def run_pbmc(runner: Runner, fragments: Path, labelled: Path) -> Experiment:
     runner.command(
         KEY,
         "annotate the query cells",
-        runner.encoding(
+        runner.with_device(
             ["annotate", source, "--whitelist", query, "--index", index, "--label", LABEL, "-o", calls_file]
         ),
     )
     runner.command(
         KEY,
         "embed the query cells for the pictures",
-        runner.encoding(
+        runner.with_device(
             ["embed", source, "--whitelist", query, "--model", model, "-o", folder / "query.parquet"]
         ),
     )
@@ -119,7 +119,7 @@ def run_pbmc(runner: Runner, fragments: Path, labelled: Path) -> Experiment:
     calls = read_calls(calls_file)
     true = [truth[item] for item in calls.items]
     ours = calls.score(truth)
-    with runner.own(KEY, "baseline: TF-IDF, SVD, nearest neighbours"):
+    with runner.step(KEY, "baseline: TF-IDF, SVD, nearest neighbours"):
         inputs = (
             matrix[[row[name] for name in reference_cells]],
             np.array([truth[name] for name in reference_cells], dtype=object),
@@ -145,7 +145,7 @@ def run_pbmc(runner: Runner, fragments: Path, labelled: Path) -> Experiment:
             ("rank", "id", LABEL, "n_fragments", "distance"),
         ),
     )
-    with runner.own(KEY, "draw the cells"):
+    with runner.step(KEY, "draw the cells"):
         pictures = panels(index, embedded(folder / "query.parquet"), calls, truth, ours.labels)
     per_cell = np.diff(matrix.indptr)
     return Experiment(

@@ -87,7 +87,7 @@ def example(
     words: Sequence[object],
     folder: Path,
     note: str,
-    shown: Sequence[str],
+    shown_columns: Sequence[str],
 ) -> Example:
     """Run a search and read its answer back.
 
@@ -98,15 +98,19 @@ def example(
         words: the command line after `atacsearch`, without format and output.
         folder: where the answer is written.
         note: a remark for the reader.
-        shown: the columns of the answer to show.
+        shown_columns: the columns of the answer to show.
     """
     number = 1 + sum(1 for _ in folder.glob("search_*.tsv"))
     answer = folder / f"search_{number}.tsv"
-    runner.command(experiment, title, [*runner.encoding(words), "-o", answer])
+    runner.command(experiment, title, [*runner.with_device(words), "-o", answer])
     columns, rows = read_tsv(answer)
-    places = [columns.index(name) for name in shown]
+    places = [columns.index(name) for name in shown_columns]
     return Example(
-        title, command_line(words), tuple(shown), tuple(tuple(row[i] for i in places) for row in rows), note
+        title,
+        command_line(words),
+        tuple(shown_columns),
+        tuple(tuple(row[i] for i in places) for row in rows),
+        note,
     )
 
 

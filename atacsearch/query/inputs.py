@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..errors import InputError
 from ..readers.inputs.memory import open_any
+from ..spelling import did_you_mean
 from .session import Notify, Session
 
 if TYPE_CHECKING:
@@ -131,5 +132,6 @@ def pick(items: Items, names: Sequence[str]) -> list[int]:
         shown = ", ".join(items.sets.names[:_NEAR])
         raise InputError(
             f"{items.source}: no item {missing[0]!r} among {len(items.sets.names):,} (the first: {shown})"
+            f"{did_you_mean(missing[0], items.sets.names)}"
         )
     return [rows[name] for name in names]

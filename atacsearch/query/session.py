@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..spelling import did_you_mean
 
 if TYPE_CHECKING:
     from ..genome.genes import GeneAnnotation
@@ -52,7 +53,9 @@ def no_progress(n: int) -> None:
 def kind_of(word: str) -> str:
     """The name of the collection that users call so. Raises `InputError` for another word."""
     if word not in KINDS:
-        raise InputError(f"{word}: no such collection; expected {', '.join(KINDS)}")
+        raise InputError(
+            f"{word}: no such collection; expected {', '.join(KINDS)}{did_you_mean(word, KINDS)}"
+        )
     return KINDS[word]
 
 

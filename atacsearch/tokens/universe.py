@@ -115,12 +115,14 @@ class Universe:
         Example: `Universe.from_name("epiagent-ccre-hg38")`, the 1,355,445 human cCREs of epiagent.
         """
         from ..genome.datasets import KNOWN_DATA, fetch
+        from ..spelling import did_you_mean
 
         known = KNOWN_DATA.get(name)
         if known is None or known.kind != "universe":
-            names = ", ".join(sorted(n for n, d in KNOWN_DATA.items() if d.kind == "universe"))
+            names = sorted(n for n, d in KNOWN_DATA.items() if d.kind == "universe")
             raise InputError(
-                f"no known universe is called {name!r}; known: {names}; or give the path of a BED file"
+                f"no known universe is called {name!r}; known: {', '.join(names)}; "
+                f"or give the path of a BED file{did_you_mean(name, names)}"
             )
         return cls.from_bed(fetch(name), genome=known.genome)
 

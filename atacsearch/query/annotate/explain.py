@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ...answers import Answer, Explanation
 from ...errors import InputError
 from ...files import to_file
+from ...spelling import did_you_mean
 from ...tokens.tfidf import inverse_document_frequency
 from ..inputs import pick, read_for
 from ..reference.calibrate import neighbourhood_of
@@ -272,4 +273,5 @@ def _only(items: Sequence[Items], item: str) -> Items:
             labels = one.labels.slice(row, 1) if one.labels is not None else None
             return replace(one, sets=one.sets.take([row]), ids=(one.ids[row],), labels=labels)
     names = ", ".join(name for one in items for name in one.sets.names[:5])
-    raise InputError(f"--explain {item}: no such item in the input (the first: {names})")
+    near = did_you_mean(item, (name for one in items for name in one.sets.names))
+    raise InputError(f"--explain {item}: no such item in the input (the first: {names}){near}")

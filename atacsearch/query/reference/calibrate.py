@@ -18,6 +18,7 @@ import numpy as np
 from ...answers import Answer
 from ...errors import InputError
 from ...model.heads.calibration import Calibration
+from ...spelling import did_you_mean
 from .neighbourhood import K, Neighbourhood, fit_neighbourhood
 from .reference import ORIGIN, OURS, Reference, reference_of, sampled
 from .sample_groups import COLUMNS, group_column, named, plain
@@ -93,7 +94,10 @@ def _group_named(snapshot: Snapshot, kind: str, group: str) -> str:
     """The label column of this name, in any case. Raises `InputError` where there is none."""
     columns = {name.casefold(): name for name in snapshot.columns(kind)}
     if group.casefold() not in columns:
-        raise InputError(f"--group {group}: no such column; there are: {', '.join(columns.values())}")
+        raise InputError(
+            f"--group {group}: no such column; there are: {', '.join(columns.values())}"
+            f"{did_you_mean(group, columns.values())}"
+        )
     return columns[group.casefold()]
 
 

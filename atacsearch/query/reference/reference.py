@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import InputError
+from ...spelling import did_you_mean
 from ..session import VECTOR
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def _check_label(label: str, kind: str, columns: Iterable[str]) -> None:
         known = ", ".join(columns) or "none"
         raise InputError(
             f"--label {label}: no such column among the {kind} of this index; there are: {known}"
+            f"{did_you_mean(label, columns)}"
         )
     if label.startswith(OURS):
         raise InputError(
@@ -144,7 +146,9 @@ def _check_values(label: str, known: set[str], only: Sequence[str], without: Seq
         for value in values:
             if value not in known:
                 shown = ", ".join(sorted(known)[:12]) + (" ..." if len(known) > 12 else "")
-                raise InputError(f"{option} {value}: no item has this {label}; there are: {shown}")
+                raise InputError(
+                    f"{option} {value}: no item has this {label}; there are: {shown}{did_you_mean(value, known)}"
+                )
 
 
 def sampled(reference: Reference, most: int, seed: int = 0) -> tuple[list[str], npt.NDArray[np.int64]]:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from ...answers import Differences
 from ...arrow import number_array, text_array
 from ...errors import InputError
+from ...spelling import did_you_mean
 from ...store.metadata.where import parse_where
 from ..inputs import is_file
 from ..session import KINDS, Session, kind_of
@@ -115,6 +116,7 @@ def _side(
         if any(mark in text for mark in _MARKS):
             return _condition(snapshot, text, kinds)
         known = f"; contexts: {', '.join(contexts.names)}" if contexts is not None else ""
+        known += did_you_mean(text, contexts.names) if contexts is not None else ""
         raise InputError(
             f"{text!r} is no file, no indexed id, no condition (column=value), no context and not `rest`{known}"
         )

@@ -19,6 +19,7 @@ from ...answers import Overlaps
 from ...arrow import number_array, numbers_of, text_array
 from ...errors import InputError
 from ...genome.intervals import sorted_unique
+from ...spelling import did_you_mean
 from ..session import KINDS, Session
 from .interval_queries import Asked, ask
 from .item_groups import Groups, groups_by, has_columns, kept_by, numbers_in, one_group
@@ -85,7 +86,10 @@ def _check_columns(snapshot: Snapshot, kinds: Sequence[str], columns: Sequence[s
     known = {c for kind in kinds for c in snapshot.columns(kind)}
     for name in columns:
         if name not in known:
-            raise InputError(f"--columns {name}: no such column; there are: {', '.join(sorted(known))}")
+            raise InputError(
+                f"--columns {name}: no such column; there are: {', '.join(sorted(known))}"
+                f"{did_you_mean(name, sorted(known))}"
+            )
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ def _kinds(snapshot: Snapshot, collections: Sequence[str], where: Sequence[str],
     """The collections that answer."""
     for word in collections:
         if word not in KINDS:
-            raise InputError(f"--in {word}: expected cells, beds or regions")
+            raise InputError(f"--in {word}: expected cells, beds or regions{did_you_mean(word, KINDS)}")
         if not snapshot.count(KINDS[word]):
             raise InputError(f"the index holds no {word}: add some with `atacsearch index add-{word}`")
     if collections:
@@ -160,7 +164,10 @@ def _kinds(snapshot: Snapshot, collections: Sequence[str], where: Sequence[str],
         held = [kind for kind in held if kind == "regions" or _has_column(snapshot, kind, str(by))]
         if not any(kind != "regions" for kind in held):
             known = sorted({c for kind in ("cells", "bedfiles") for c in snapshot.columns(kind)})
-            raise InputError(f"--by {by}: no such column in this index; there are: {', '.join(known)}, id")
+            raise InputError(
+                f"--by {by}: no such column in this index; there are: {', '.join(known)}, id"
+                f"{did_you_mean(str(by), [*known, BY_ID])}"
+            )
     serving = [kind for kind in held if has_columns(snapshot, kind, where)] if where else held
     return serving or held[:1]  # which says what is wrong with the condition
 

@@ -16,6 +16,7 @@ from ...errors import GenomeError, InputError
 from ...genome.assemblies import canonical_genome
 from ...genome.intervals import Intervals
 from ...genome.region_strings import format_region, parse_region
+from ...spelling import did_you_mean
 from ...tokens.token_sets import TokenSets
 from ..session import VECTOR, Session
 from .contexts import region_id
@@ -84,6 +85,7 @@ def _promoters(session: Session, symbol: str) -> Intervals:
     if not len(promoters):
         raise InputError(
             f"{symbol!r} is no file, no indexed id, no region string and no gene of the gene table"
+            f"{did_you_mean(symbol, session.genes.genes)}"
         )
     return promoters
 
@@ -152,7 +154,10 @@ def contextual(
     known = sorted(set(snapshot.table("regions", ["context"])["context"].to_pylist()))
     unknown = [c for c in contexts if c not in known]
     if unknown:
-        raise InputError(f"--context {unknown[0]}: no such context; there are: {', '.join(known)}")
+        raise InputError(
+            f"--context {unknown[0]}: no such context; there are: {', '.join(known)}"
+            f"{did_you_mean(unknown[0], known)}"
+        )
     wanted = [
         region_id(*session.universe.region(int(t)), context) for t in tokens for context in contexts or known
     ]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
+from ...spelling import did_you_mean
 from .query import Searched
 from .results import Hit, HitLists
 
@@ -47,7 +48,10 @@ def grouped(
     snapshot, collection = searched.snapshot, searched.collection
     known = snapshot.columns(collection)
     if column not in known:
-        raise InputError(f"--group-by {column}: no such label column; there are: {', '.join(known)}")
+        raise InputError(
+            f"--group-by {column}: no such label column; there are: {', '.join(known)}"
+            f"{did_you_mean(column, known)}"
+        )
     sizes = _sizes(snapshot, collection, column, searched.where, only)
     n = min(n, sum(1 if group is not None else size for group, size in sizes.items()))
     out: HitLists = [[] for _ in range(n_queries)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from ...errors import InputError
 from ...options import option
 from ...readers.options import ReadOptions
+from ...spelling import did_you_mean
 
 if TYPE_CHECKING:
     from ...readers.inputs.memory import Input
@@ -119,7 +120,9 @@ class SearchOptions:
             raise InputError(f"offset must be 0 or more, not {self.offset}")
         for name, value, known in (("rank", self.rank, RANKS), ("background", self.background, BACKGROUNDS)):
             if value not in known:
-                raise InputError(f"{name} {value!r} is not known: {', '.join(known)}")
+                raise InputError(
+                    f"{name} {value!r} is not known: {', '.join(known)}{did_you_mean(value, known)}"
+                )
         if self.candidates < 1:
             raise InputError(f"candidates must be at least 1, not {self.candidates}")
         if self.mmr_lambda is not None and not self.diverse:

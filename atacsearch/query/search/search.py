@@ -16,6 +16,7 @@ import numpy as np
 
 from ...answers import Hits
 from ...errors import InputError
+from ...spelling import did_you_mean
 from ..session import KINDS, VECTOR, Progress, Session, no_progress
 from .diversity import diversified
 from .group_by import grouped
@@ -197,4 +198,5 @@ def _check_column(searched: Searched, column: str) -> None:
     if column not in known:
         raise InputError(
             f"no column {column!r} among the {searched.collection} of this index; there are: {', '.join(known)}"
+            f"{did_you_mean(column, known)}"
         )

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import InputError
+from ...spelling import did_you_mean
 from ..manifest import Manifest
 from ..metadata.database import Metadata
 from ..metadata.where import BoundWhere, Where, bind_where, parse_where, to_mask
@@ -259,7 +260,10 @@ class NearestItems:
 
     def _dim(self, name: str) -> int:
         if name not in self.info.vectors:
-            raise InputError(f"this index has no vectors {name!r}; it has {', '.join(self.info.vectors)}")
+            raise InputError(
+                f"this index has no vectors {name!r}; it has {', '.join(self.info.vectors)}"
+                f"{did_you_mean(name, self.info.vectors)}"
+            )
         return self.info.vectors[name]
 
     @contextmanager

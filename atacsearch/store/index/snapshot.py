@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ...arrow import numbers_of
 from ...errors import InputError
 from ...genome.intervals import sorted_unique
+from ...spelling import did_you_mean
 from ...tokens.token_sets import TokenSets
 from ..manifest import Manifest, ShardEntry, generation_folder
 from ..metadata.database import FILE, HIDDEN, Metadata
@@ -117,6 +118,7 @@ class Snapshot(NearestItems):
             if name.casefold() not in by_fold:
                 raise InputError(
                     f"the {kind} of this index have no column {name!r}; columns: {', '.join(visible)}"
+                    f"{did_you_mean(name, visible)}"
                 )
         return [by_fold[n.casefold()] for n in columns]
 

@@ -18,6 +18,7 @@ import numpy as np
 from ...errors import GenomeError, InputError
 from ...model.checkpoints.checkpoint import Model, load_model, new_model
 from ...model.config import sized_config
+from ...spelling import did_you_mean
 from ...tokens.token_sets import TokenSets
 from ..trainer.distributed import Team
 from ..trainer.sources import FileSource
@@ -75,7 +76,10 @@ class Training:
                 raise InputError(
                     f"{source}: the label column '{column}' holds no value; fill it, or name another"
                 )
-            raise InputError(f"{source}: no label column '{column}'; columns: {', '.join(known) or 'none'}")
+            raise InputError(
+                f"{source}: no label column '{column}'; columns: {', '.join(known) or 'none'}"
+                f"{did_you_mean(column, known)}"
+            )
         return out
 
 
