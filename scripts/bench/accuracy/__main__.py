@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from atacsearch.cache import cache_folder
-
-from .cache import Cache
-from .cellruns import Plan, note, run_lines
-from .datasets import DATASETS, shared_data
+from bench.accuracy.cells.runs import run_lines
+from bench.accuracy.shared.plan import Plan
+from bench.common.cache import Cache
+from bench.common.datasets import DATASETS
+from bench.common.messages import note
+from bench.common.paths import shared_data
 
 ABOUT = """Labels for held-out cells and BED files, by atacsearch and by simple methods, in one table.
 
@@ -29,7 +31,6 @@ bit by bit; --cached prints what is there. Optional packages: harmonypy (Harmony
 
 def main() -> None:
     """Parse the command line and run."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     parser = argparse.ArgumentParser(
         prog="quality", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -88,7 +89,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
-    from .baselines import KINDS
+    from bench.accuracy.shared.plan import KINDS
 
     return Plan(
         Cache(arguments.folder),
@@ -118,8 +119,8 @@ def read_vectors(path: Path) -> dict[str, Any]:
 
 
 def _everything(arguments: argparse.Namespace) -> None:
-    from .clusters import run_clusters
-    from .tables import cells_table, gains, summary
+    from bench.accuracy.cells.clusters import run_clusters
+    from bench.accuracy.cells.tables import cells_table, gains, summary
 
     only = _words(arguments.only) or [*DATASETS, "beds"]
     unknown = set(only) - {*DATASETS, "beds"}
@@ -151,8 +152,8 @@ def _everything(arguments: argparse.Namespace) -> None:
         page += ["", "### clusters of vectors that saw no label", "", _clusters_table(clusters)]
     bed_rows = []
     if "beds" in only and "labels" in parts:
-        from .bedruns import run_tasks
-        from .bedtables import beds_table
+        from bench.accuracy.beds.runs import run_tasks
+        from bench.accuracy.beds.tables import beds_table
 
         bed_rows = run_tasks(_bed_files(shared_data() / "bulk" / "labels.tsv", plan), plan)
         page += ["", "## BED files", "", beds_table(bed_rows)]
@@ -160,7 +161,7 @@ def _everything(arguments: argparse.Namespace) -> None:
 
 
 def _bed_files(table: Path, plan: Plan, genome: str | None = None, query: Path | None = None) -> Any:
-    from .beds import read_files
+    from bench.accuracy.beds.methods import read_files
 
     files, others = read_files(table, plan.cache.folder, genome, query)
     note(f"{table}: {files.matrix.shape[0]} files of {files.genome}, {others} of another genome left out")
@@ -168,9 +169,9 @@ def _bed_files(table: Path, plan: Plan, genome: str | None = None, query: Path |
 
 
 def _bed_tables(arguments: argparse.Namespace) -> None:
-    from .bedruns import run_tasks
-    from .bedtables import beds_table
-    from .bedtasks import Task, with_families
+    from bench.accuracy.beds.runs import run_tasks
+    from bench.accuracy.beds.tables import beds_table
+    from bench.accuracy.beds.tasks import Task, with_families
 
     plan = _plan(arguments)
     files = _bed_files(arguments.reference, plan, arguments.genome, arguments.query)
@@ -186,9 +187,10 @@ def _bed_tables(arguments: argparse.Namespace) -> None:
 
 
 def _clusters_table(rows: list[dict[str, Any]]) -> str:
-    from .tables import markdown, spread
+    from bench.accuracy.shared.words import spread
+    from bench.common.markdown import markdown_table
 
-    return markdown(
+    return markdown_table(
         ("data", "vectors", "clusters", "found", "ARI", "AMI"),
         [
             (
@@ -205,7 +207,7 @@ def _clusters_table(rows: list[dict[str, Any]]) -> str:
 
 
 def _list(only: list[str], folder: Path) -> None:
-    from .baselines import methods
+    from bench.accuracy.cells.baselines import methods
 
     for name in only:
         if name in DATASETS:
@@ -214,7 +216,7 @@ def _list(only: list[str], folder: Path) -> None:
             for line in dataset.lines(name, cells):
                 print(f"{line.key}: {len(line.folds)} folds, {dataset.split}, labels: {dataset.labels}")
         else:
-            from .bedtasks import TASKS
+            from bench.accuracy.beds.tasks import TASKS
 
             print(*(f"beds: {task.name}" for task in TASKS), sep="\n")
     for method in methods():
@@ -222,8 +224,8 @@ def _list(only: list[str], folder: Path) -> None:
 
 
 def _two_files(arguments: argparse.Namespace) -> None:
-    from .tables import cells_table, gains, summary
-    from .twofiles import read_pair
+    from bench.accuracy.cells.tables import cells_table, gains, summary
+    from bench.accuracy.cells.two_files import read_pair
 
     plan = _plan(arguments)
     cells, line = read_pair(
@@ -243,16 +245,17 @@ def _two_files(arguments: argparse.Namespace) -> None:
 
 
 def _gains_table(gained: list[dict[str, Any]]) -> str:
-    from .tables import gain_words, markdown
+    from bench.accuracy.shared.words import gain_words
+    from bench.common.markdown import markdown_table
 
-    return markdown(
+    return markdown_table(
         ("kind", "baseline", "accuracy", "macro-F1"),
         [(g["kind"], g["baseline"], gain_words(g, "accuracy"), gain_words(g, "macro_f1")) for g in gained],
     )
 
 
 def _finish(arguments: argparse.Namespace, page: list[str], record: dict[str, Any]) -> None:
-    from measuring import machine
+    from bench.common.measuring import machine
 
     print("\n".join(page))
     if arguments.json:

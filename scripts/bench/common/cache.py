@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[3]
+from bench.common.paths import ROOT
+
 # What the vectors and labels of ours depend on.
 SOURCES = ("training", "model", "encode", "query")
 

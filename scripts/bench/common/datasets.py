@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from atacsearch.genome.datasets import fetch
+from bench.common.commands import command
 
 Rows = npt.NDArray[np.int64]
-ROOT = Path(__file__).resolve().parents[3]
 FOLDS = 5
 
 
@@ -103,12 +102,6 @@ class Dataset:
     def headline(self) -> bool:
         """Whether reference and query come from different replicates, donors or libraries."""
         return self.split.startswith("cross")
-
-
-def shared_data() -> Path:
-    """The folder of shared data: `ATACSEARCH_DATA`, else `shared/data` beside the checkout."""
-    named = os.environ.get("ATACSEARCH_DATA")
-    return Path(named) if named else ROOT.parent / "shared" / "data"
 
 
 def binary(matrix: Any) -> Any:
@@ -206,8 +199,6 @@ def _pbmc(data: Path, folder: Path) -> Cells:
 
     from atacsearch.tokens.token_sets import TokenSets
     from atacsearch.tokens.universe import Universe
-
-    from .product import command
 
     obs = anndata.read_h5ad(fetch("pbmc-tiny-labels"), backed="r").obs
     truth = dict(zip(obs.index.astype(str), obs["celltype"].astype(str), strict=True))

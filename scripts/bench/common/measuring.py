@@ -1,8 +1,8 @@
 """What the benchmarks share: runs in processes of their own, rows with median and spread, one table, JSON.
 
 A benchmark makes `Row`s and hands them to `finish`, which prints one table and writes the JSON that
-`scripts/bench/report.py` turns into docs/results/benchmarks.md. Rows of the same `case` do the same work: the first
-one that is ours is what the others' `ratio` is taken against (theirs over ours: above 1, ours is faster).
+`scripts/bench/speed/report.py` turns into docs/results/benchmarks.md. Rows of the same `case` do the same work: the
+first one that is ours is what the others' `ratio` is taken against (theirs over ours: above 1, ours is faster).
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def has(python: str | None, package: str) -> str | None:
     return None
 
 
-def command(name: str) -> str | None:
+def program(name: str) -> str | None:
     """Path of a program, None where there is none; says so on stderr."""
     found = shutil.which(name)
     if found is None:

@@ -1,6 +1,6 @@
 """Lifting real peak files between hg19 and hg38: loss, agreement of the way there and back, and speed beside a peer.
 
-    python scripts/bench/liftover.py [--data DATA] [--json docs/results/records/liftover.json]
+    python scripts/bench/regions/liftover.py [--data DATA] [--json docs/results/records/liftover.json]
         [--page docs/results/liftover.md]
 
 DATA holds `annotation/*.chain.gz` and `bulk/` (BED files with `labels.tsv`). Every file is lifted to the other assembly
@@ -14,6 +14,7 @@ import argparse
 import csv
 import gzip
 import json
+import sys
 import time
 from collections import Counter
 from datetime import date
@@ -21,7 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from quality_bench.datasets import shared_data
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
+
+from bench.common.paths import PAGES, RECORDS, shared_data
 
 PEER_REGIONS = 20_000  # regions that the peer maps, of one file after another
 REPEATS = 5
@@ -31,13 +35,13 @@ WAYS = {"hg19": "hg19ToHg38", "hg38": "hg38ToHg19"}
 def main() -> None:
     """Measure, write the JSON and the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default=shared_data())
-    parser.add_argument("--json", default="docs/results/records/liftover.json")
-    parser.add_argument("--page", default="docs/results/liftover.md")
+    parser.add_argument("--data", type=Path, default=shared_data())
+    parser.add_argument("--json", type=Path, default=RECORDS / "liftover.json")
+    parser.add_argument("--page", type=Path, default=PAGES / "liftover.md")
     given = parser.parse_args()
-    found = measure(Path(given.data))
-    Path(given.json).write_text(json.dumps(found, indent=1) + "\n")
-    Path(given.page).write_text(page(found))
+    found = measure(given.data)
+    given.json.write_text(json.dumps(found, indent=1) + "\n")
+    given.page.write_text(page(found))
 
 
 def measure(data: Path) -> dict[str, Any]:
@@ -179,8 +183,9 @@ def page(found: dict[str, Any]) -> str:
         "",
         f"**Answer.** {lost:.3%} of the regions of real peak files.",
         "",
-        f"Made by `scripts/bench/liftover.py` on {found['date']}, on 2 cores of an Intel Xeon 2.80 GHz that other work "
-        "used too (the least of several times; the chain files of UCSC, the peak files of public repositories). "
+        f"Made by `scripts/bench/regions/liftover.py` on {found['date']}, on 2 cores of an Intel Xeon 2.80 GHz that "
+        "other work used too (the least of several times; the chain files of UCSC, the peak files of public "
+        "repositories). "
         f"{files.get('hg19', 0)} hg19 and {files.get('hg38', 0)} hg38 files, "
         "lifted with UCSC's over.chain files to the other assembly and back; the rule and its "
         "settings (95 % of the bases, liftOver's default) were not fitted to them.",

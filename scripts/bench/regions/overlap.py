@@ -1,10 +1,10 @@
 """The inverted index behind `overlap`: bytes a posting, seconds to build, latency, beside bedtools and DuckDB.
 
-Real: the shared hg19 BED files (a universe of all their regions) and the bone-marrow cells, through `query.regions.overlap`.
+Real: the shared hg19 BED files (a universe of all their regions) and the bone-marrow cells, through `overlap`.
 Synthetic: lists of a growing number of BED files, each region open as often as among the real files and files
 independent of each other, which is the hardest case for the code; through `Postings`, without tables of answers.
 
-    python scripts/bench/overlap.py --folder WORK --json docs/results/records/overlap.json
+    python scripts/bench/regions/overlap.py --folder WORK --json docs/results/records/overlap.json
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from measuring import Row, command, finish, options, timed
-from quality_bench.datasets import shared_data
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
 from atacsearch.genome.intervals import Intervals
 from atacsearch.query.regions.overlap import overlap
@@ -35,6 +35,8 @@ from atacsearch.store.postings.reader import Postings
 from atacsearch.store.types import Batch, Source
 from atacsearch.tokens.token_sets import TokenSets
 from atacsearch.tokens.universe import Universe
+from bench.common.measuring import Row, finish, options, program, timed
+from bench.common.paths import shared_data
 
 ASKED = 300  # single regions
 BED = 10_000  # regions of the long query
@@ -136,7 +138,7 @@ def ask_rows(case: str, session: Session, regions: Intervals, folder: Path, **ho
 
 def bedtools_rows(case: str, paths: list[Path], folder: Path, session: Session) -> list[Row]:
     """The same questions to bedtools, all files in one command; and how its answers differ from ours."""
-    if command("bedtools") is None:
+    if program("bedtools") is None:
         return []
     one = folder / "one.bed"
     one.write_text((folder / "asking.bed").read_text().splitlines()[0] + "\n")

@@ -3,20 +3,24 @@
 Counts bits, writes nothing. All lists of a code have the same head: gap to the token before and number of items,
 both Elias gamma.
 
-    python scripts/bench/overlap_codes.py --folder WORK --json docs/results/records/overlap_codes.json
+    python scripts/bench/regions/overlap_codes.py --folder WORK --json docs/results/records/overlap_codes.json
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from measuring import machine
-from overlap import bulk
-from quality_bench.datasets import shared_data
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
+
+from bench.common.measuring import machine
+from bench.common.paths import shared_data
+from bench.regions.overlap import bulk
 
 MOST = 24  # Rice parameters tried
 

@@ -1,13 +1,7 @@
-"""docs/results/overlap.md from the record of `overlap.py`:
-
-python scripts/bench/overlap_page.py docs/results/records/overlap.json > docs/results/overlap.md
-"""
+"""docs/results/overlap.md, from the record of `overlap.py` alone; `scripts/bench/pages.py` writes it."""
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
 from typing import Any
 
 HEAD = """# Overlap: the inverted index
@@ -16,8 +10,8 @@ HEAD = """# Overlap: the inverted index
 
 **Answer.** A few milliseconds of CPU time for one region, and less than a byte for each open region of each item.
 
-Made by `scripts/bench/overlap.py --postings 1e7 1e8 1e9 --json docs/results/records/overlap.json`, {date}, {cores}
-cores of {processor}, {memory_gb:.0f} GB, one thread each; this page by `scripts/bench/overlap_page.py`. Other
+Made by `scripts/bench/regions/overlap.py --postings 1e7 1e8 1e9 --json docs/results/records/overlap.json`, {date},
+{cores} cores of {processor}, {memory_gb:.0f} GB, one thread each; this page by `scripts/bench/pages.py`. Other
 processes used the machine at the same time: wall times are several times what they would be on an idle one, so
 compare CPU times (bedtools is a process of its own: wall only), least walls, and what ran in the same run.
 
@@ -77,7 +71,7 @@ def page(record: dict[str, Any]) -> str:
     build, written_out = real[0], record["extrapolation"]
     rate = build["cpu_s"] / build["facts"]["postings"]
     out = WRITTEN_OUT.format(**written_out, from_shards=rate * written_out["postings"])
-    return head + _table(real) + PEERS + _table(drawn) + out
+    return head + _table(real) + PEERS + _table(drawn) + out + "\n"
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
@@ -107,7 +101,3 @@ def _time(seconds: float) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) or value >= 1_000 else f"{value}"
-
-
-if __name__ == "__main__":
-    print(page(json.loads(Path(sys.argv[1]).read_text())))

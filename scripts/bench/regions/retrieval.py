@@ -1,6 +1,6 @@
 """One BED file against all others: cosine, overlap and fused beside the Jaccard index of base pairs.
 
-    python scripts/bench/retrieval.py --folder WORK [--data DATA] [--json OUT.json] [--page OUT.md]
+    python scripts/bench/regions/retrieval.py --folder WORK [--data DATA] [--json OUT.json] [--page OUT.md]
 
 Each hg19 file of DATA/bulk asks an index of all of them with its stored vector and regions. The vectors are those of
 a model that has seen no label: the SVD warm start that every training begins with, over the universe that
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import subprocess
 import sys
 import time
@@ -23,10 +22,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from measuring import command as program
-from measuring import machine
-from retrieval_page import page
-from retrieval_scores import (
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
+
+from bench.common.commands import command
+from bench.common.measuring import machine, program
+from bench.common.paths import shared_data
+from bench.regions.retrieval_page import page
+from bench.regions.retrieval_scores import (
     agreement,
     base_pair_jaccard,
     interval,
@@ -37,19 +40,12 @@ from retrieval_scores import (
 )
 
 Floats = npt.NDArray[np.float64]
-ROOT = Path(__file__).resolve().parents[2]
 CHOSEN_ON = ("factornet_dream_tfchip", "heme_atac_narrowpeak")  # the other collections are the other half
 BEDTOOLS_QUERIES = 1
 CHECKED = 10
 MODES = ("cosine", "overlap", "fused")
 TIMED = 10
 METRICS = ("recall@10", "MAP")
-
-
-def atacsearch(*words: object) -> None:
-    """Run a command of this checkout's atacsearch."""
-    line = [sys.executable, "-c", "import sys; from atacsearch.cli import main; sys.exit(main())"]
-    subprocess.run([*line, *map(str, words)], check=True)
 
 
 def manifest(data: Path, folder: Path) -> tuple[Path, dict[str, npt.NDArray[np.str_]]]:
@@ -76,17 +72,17 @@ def index_of(table: Path, folder: Path) -> Path:
 
     universe, model, index = folder / "universe.bed.gz", folder / "model", folder / "index"
     if not universe.exists():
-        atacsearch("universe", "build", table, "--genome", "hg19", "-o", universe)
+        command("universe", "build", table, "--genome", "hg19", "-o", universe)
     if not model.exists():
         regions = Universe.load(universe, genome="hg19")
         tokens = folder / "tokens.parquet"
-        atacsearch("tokenize", table, "--universe", universe, "--genome", "hg19", "-o", tokens)
+        command("tokenize", table, "--universe", universe, "--genome", "hg19", "-o", tokens)
         made = new_model(sized_config("tiny", len(regions)), regions, seed=0)
         warm_start(made, TokenSets.from_parquet(tokens), seed=0)
         made.save(model)
     if not index.exists():
-        atacsearch("index", "create", index, "--model", model)
-        atacsearch("index", "add-beds", index, table, "--genome", "hg19")
+        command("index", "create", index, "--model", model)
+        command("index", "add-beds", index, table, "--genome", "hg19")
     return index
 
 
@@ -207,8 +203,7 @@ def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="for universe, model and index")
-    default = os.environ.get("ATACSEARCH_DATA") or ROOT.parent / "shared" / "data"
-    parser.add_argument("--data", type=Path, default=Path(default))
+    parser.add_argument("--data", type=Path, default=shared_data())
     parser.add_argument("--json", type=Path)
     parser.add_argument("--page", type=Path)
     given = parser.parse_args()

@@ -11,7 +11,7 @@ HEAD = """# Retrieval: one BED file against all others
 **Answer.** Distance is best for cell lines, overlap for assays, and both together for targets; no order wins
 everywhere.
 
-Made by `scripts/bench/retrieval.py`, {date}, {cores} cores of {processor}, shared with other work. {files}
+Made by `scripts/bench/regions/retrieval.py`, {date}, {cores} cores of {processor}, shared with other work. {files}
 BED files of hg19 (five collections: ChIP-seq of transcription factors (127) and histone marks (48), ATAC (20), DNase
 (7)). Each file asks an index of all with its stored vector and regions and is left out of its own answers. The
 vectors know no label: the model is the SVD warm start over the files themselves, with which every training begins.

@@ -1,6 +1,7 @@
 """Label transfer of many cells against many: `annotate` as a user runs it, beside exact neighbours in memory.
 
-    python scripts/bench/annotate.py --folder WORK [--sizes 100000,1000000] --json docs/results/records/annotate.json
+    python scripts/bench/speed/annotate.py --folder WORK [--sizes 100000,1000000]
+        --json docs/results/records/annotate.json
 
 The reference is the index of made cells that `index.py` builds (`mixtures.py`), of 40 donors and ten label columns;
 the query is an h5ad of 10,000 cells made of parents that no reference cell has. Calibration (`index calibrate`, all
@@ -17,9 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from index import index_path
-from measuring import Row, finish, options, run
-from mixtures import QUERIES, Mixtures, open_mixtures
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
+
+from bench.common.measuring import Row, finish, options, run
+from bench.common.mixtures import QUERIES, Mixtures, open_mixtures
+from bench.speed.index import index_path
 
 SIZES = [10_000, 100_000, 1_000_000]
 LABEL = "cell_type"

@@ -1,6 +1,6 @@
 """Times of BED files and matrices to token sets, and of loading a universe: ours, gtars and bedtools.
 
-    python scripts/bench/beds.py [--peer-python PEER/bin/python] [--input cells.h5ad] [--json out.json]
+    python scripts/bench/speed/beds.py [--peer-python PEER/bin/python] [--input cells.h5ad] [--json out.json]
 
 PEER is an environment of its own (`python -m venv PEER && PEER/bin/pip install gtars`); bedtools is taken from
 the path. Universes, BED files and the matrix are drawn here, seeded: universes are spread over hg38, four in five
@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import Row, command, finish, has, options, run
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
+
+from bench.common.measuring import Row, finish, has, options, program, run
 
 UNIVERSE = 890_704
 SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
@@ -375,7 +378,7 @@ def main() -> None:
         make(given.folder, given.quick, given.input)
         return
     peer = given.peer_python if has(given.peer_python, "gtars") else None
-    bedtools = command("bedtools")
+    bedtools = program("bedtools")
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)

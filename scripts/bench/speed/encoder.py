@@ -1,6 +1,6 @@
 """Times of the encoder beside geniml's Atacformer and torch's own padded layers, on CPU and, where there is one, GPU.
 
-    python scripts/bench/encoder.py [--peer-python PEER/bin/python] [--cases cells,long] [--json out.json]
+    python scripts/bench/speed/encoder.py [--peer-python PEER/bin/python] [--cases cells,long] [--json out.json]
 
 PEER is an environment of its own: `python -m venv PEER && PEER/bin/pip install torch==2.13.0 && PEER/bin/pip
 install 'geniml[ml]==0.8.4' 'transformers<5'`. Token sets are drawn at random from a universe of 200,000 regions
@@ -22,10 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import measuring
 import numpy as np
 import torch
-from measuring import Row
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
+
+from bench.common import measuring
+from bench.common.measuring import Row
 
 ROWS = Path(__file__).with_name("encoder_rows.py")
 REGIONS = 200_000

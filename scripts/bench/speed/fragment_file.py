@@ -1,6 +1,6 @@
 """Draw a universe and a fragment file, for timing readers: the same arguments give the same bytes of text.
 
-    python scripts/bench/fragment_file.py FOLDER [--lines 20000000] [--barcodes 2000] [--regions 200000]
+    python scripts/bench/speed/fragment_file.py FOLDER [--lines 20000000] [--barcodes 2000] [--regions 200000]
 
 Writes universe.bed, fragments.tsv.gz (bgzip, sorted by place, as Cell Ranger does) and small.tsv (its first
 lines). Half of the fragments lie around regions, the others anywhere; their widths are those of

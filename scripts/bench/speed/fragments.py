@@ -1,6 +1,6 @@
 """Times of turning a fragment file into token sets: ours, bare inflation, gtars and SnapATAC2.
 
-    python scripts/bench/fragments.py [--lines 20000000] [--large 200000000] [--peer-python PEER/bin/python]
+    python scripts/bench/speed/fragments.py [--lines 20000000] [--large 200000000] [--peer-python PEER/bin/python]
 
 PEER is an environment of its own (`python -m venv PEER && PEER/bin/pip install gtars snapatac2`). Files are
 drawn by `fragment_file.py`. Every measurement is a process of its own. Rows marked * count the reading alone,
@@ -19,7 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from measuring import Row, command, finish, has, options, run
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
+
+from bench.common.measuring import Row, finish, has, options, program, run
 
 TOKENIZE = Path(sys.executable).with_name("atacsearch")
 _TIMER = """
@@ -184,7 +186,7 @@ def main() -> None:
                    [given.peer_python if snap else None, "-c", SNAPATAC2, *files], once=True)  # fmt: skip
         rounds.add(Row(f"{case}, whole command", "atacsearch tokenize", [], threads=2, **facts), whole)
         rounds.add(Row(f"{case}, whole command", "gunzip -c", [], ours=False, threads=1, **facts),
-                   [command("gunzip"), "-c", files[2]])  # fmt: skip
+                   [program("gunzip"), "-c", files[2]])  # fmt: skip
         rounds.add(Row(f"{case}, whole command", "isal.igzip, inflation alone", [], ours=False, threads=1, **facts),
                    [python, "-c", INFLATE, files[2]])  # fmt: skip
         for cores in (2, 1):
@@ -215,7 +217,7 @@ def _grow(rounds: Rounds, place: Path, n: int, large: bool) -> None:
                    [TOKENIZE, "tokenize", files[2], "--universe", files[0], "-o", target, "--min-fragments", "1"],
                    once=True)  # fmt: skip
         rounds.add(Row(f"{case}, to Parquet", "gunzip -c", [], ours=False, **facts),
-                   [command("gunzip"), "-c", files[2]], once=True)  # fmt: skip
+                   [program("gunzip"), "-c", files[2]], once=True)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Cells are real ones, thinned and mixed (see mixtures.py); every measurement runs in a process of its own, and
 times by size are one run each, since the largest takes minutes. The indexes stay in `--folder` for search.py.
 
-    python scripts/bench/index.py --folder WORK --json docs/results/records/index.json
+    python scripts/bench/speed/index.py --folder WORK --json docs/results/records/index.json
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import Row, finish, options, run
-from mixtures import BLOCK, Mixtures, open_mixtures
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
 from atacsearch.store.index.index import Index
 from atacsearch.store.types import Source
+from bench.common.measuring import Row, finish, options, run
+from bench.common.mixtures import BLOCK, Mixtures, open_mixtures
 
 SIZES = (10_000, 100_000, 300_000, 1_000_000)
 ADDED = 1_000  # cells of the small publish

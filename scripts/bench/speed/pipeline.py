@@ -1,6 +1,7 @@
 """From a fragment file of 10,000 cells to an index that answers: seconds of each stage, and its share.
 
-    python scripts/bench/pipeline.py [--lines 20000000] [--cells 10000] [--json docs/results/records/pipeline.json]
+    python scripts/bench/speed/pipeline.py [--lines 20000000] [--cells 10000]
+        [--json docs/results/records/pipeline.json]
 
 The same calls as `atacsearch index add-cells` makes, one after another in a process of their own: start and
 universe, reading and tokenising, encoding, the shard, publishing, opening and the first answer. The encoder has
@@ -18,8 +19,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fragments import draw
-from measuring import Row, finish, options, run
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
+
+from bench.common.measuring import Row, finish, options, run
+from bench.speed.fragments import draw
 
 STAGES = (
     "start and universe",

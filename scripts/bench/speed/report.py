@@ -1,6 +1,6 @@
 """docs/results/benchmarks.md, its growth plots and the README's figures, from the JSON of the benchmarks.
 
-    python scripts/bench/report.py [docs/results/records]
+    python scripts/bench/speed/report.py [docs/results/records]
 
 Reads every `*.json` that `scripts/bench/all` wrote into the folder, and writes `../benchmarks.md` and
 `growth.png` there; for the folder of this checkout also the table between the marks in README.md. No figure of
@@ -14,7 +14,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from measuring import seconds, short
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
+
+from bench.common.measuring import seconds, short
+from bench.common.paths import RECORDS, ROOT
 
 ORDER = ("fragments", "beds", "encoder", "search", "annotate", "index", "pipeline")
 TITLES = {
@@ -83,7 +86,7 @@ HEADLINES = (
     ),
 )
 _KNOWN = ("benchmark", "date", "processor", "cores", "memory_gb", "python", "atacsearch")
-_MARKS = ("<!-- speed: written by scripts/bench/report.py -->", "<!-- /speed -->")
+_MARKS = ("<!-- speed: written by scripts/bench/speed/report.py -->", "<!-- /speed -->")
 _COLUMNS = (
     "case",
     "what",
@@ -110,8 +113,8 @@ def page(records: list[dict[str, Any]]) -> str:
         " in proportion to its input; an exact scan in memory is faster than the vector store where a filter "
         "keeps a tenth of the vectors or where vectors are few.",
         "",
-        "Made by the benchmarks of `bash scripts/bench/all` (`scripts/bench/report.py` writes this page from their",
-        "results). Measurements were repeated after a warm-up, but for rows that say *one run* (slow peers and",
+        "Made by the benchmarks of `bash scripts/bench/all` (`scripts/bench/speed/report.py` writes this page from",
+        "their results). Measurements were repeated after a warm-up, but for rows that say *one run* (slow peers and",
         "the largest sizes). *median* and *least to most* are wall times, CPU is user and system",
         "seconds, peak the largest resident memory, *per s* items of the input in a second, *ratio* the wall time over",
         "that of the first row of ours for the same work: above 1, that row is slower. The machine was shared, and did",
@@ -209,8 +212,9 @@ def _speed(row: dict[str, Any], benchmark: str) -> str:
     return f"{short(row['per_s'])} {row['per']}/s" if rate else seconds(row["wall_s"])
 
 
-def write_readme(records: list[dict[str, Any]], readme: Path) -> None:
-    """Put the table between the marks."""
+def write_readme(records: list[dict[str, Any]]) -> None:
+    """Put the table between the marks of README.md."""
+    readme = ROOT / "README.md"
     before, mark, rest = readme.read_text().partition(_MARKS[0])
     _, end, after = rest.partition(_MARKS[1])
     if not mark or not end:
@@ -258,19 +262,23 @@ def growth(records: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """The records of the speed benchmarks in a folder, in the order of the page; others have a page of their own."""
+    records = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    found = [record for record in records if record.get("benchmark") in ORDER]
+    return sorted(found, key=lambda record: ORDER.index(record["benchmark"]))
+
+
 def main() -> None:
     """Write page and plots."""
-    own = Path(__file__).resolve().parents[2] / "docs" / "results" / "records"
-    folder = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else own
-    records = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    records = [r for r in records if r.get("benchmark") in ORDER]  # others have a page of their own
+    folder = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else RECORDS
+    records = read_records(folder)
     if not records:
         sys.exit(f"{folder}: holds no *.json; run scripts/bench/all first")
-    records.sort(key=lambda r: ORDER.index(r["benchmark"]) if r["benchmark"] in ORDER else len(ORDER))
     (folder.parent / "benchmarks.md").write_text(page(records))
     growth(records, folder / "growth.png")
-    if folder == own:
-        write_readme(records, own.parents[2] / "README.md")
+    if folder == RECORDS:
+        write_readme(records)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Indexes are those that index.py builds in `--folder`; missing ones are built fir
 that no indexed cell was made of. Recall@10 is against the exact neighbours in float32. Filters draw cells at
 random (`site`, `percentile`), which is the harder case for a graph: matching cells lie anywhere.
 
-    python scripts/bench/search.py --folder WORK --json docs/results/records/search.json
+    python scripts/bench/speed/search.py --folder WORK --json docs/results/records/search.json
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from index import SIZES, index_path
-from measuring import Row, finish, options, run
-from mixtures import DIM, SHARES, Mixtures, open_mixtures
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
 from atacsearch.store.index.index import Index
 from atacsearch.store.index.snapshot import Snapshot
+from bench.common.measuring import Row, finish, options, run
+from bench.common.mixtures import DIM, SHARES, Mixtures, open_mixtures
+from bench.speed.index import SIZES, index_path
 
 K = 10
 ASKED = 300  # single queries timed and compared with the exact answer

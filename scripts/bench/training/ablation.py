@@ -1,8 +1,8 @@
 """What each step of training adds: labels by nearest neighbours and agreement of clusters, step after step.
 
-    python scripts/bench/ablation.py --json docs/results/records/ablation.json --page docs/results/ablation.md
-    python scripts/bench/ablation.py --quick --only forebrain          a minute, on few cells
-    python scripts/bench/ablation.py --cached --json J --page P        print what is there
+    python scripts/bench/training/ablation.py --json docs/results/records/ablation.json --page docs/results/ablation.md
+    python scripts/bench/training/ablation.py --quick --only forebrain          a minute, on few cells
+    python scripts/bench/training/ablation.py --cached --json J --page P        print what is there
 
 A line of a data set has a reference with labels and a query without. Every step is trained on the reference alone
 and names the query's cells by their 15 nearest reference cells; clusters are k-means with as many clusters as there
@@ -23,16 +23,7 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from ablation_page import page
-from measuring import machine
-from quality_bench.cache import Cache, key_of, source_digest
-from quality_bench.cellruns import note
-from quality_bench.clusters import kmeans
-from quality_bench.datasets import DATASETS, Cells, Fold, shared_data
-from quality_bench.product import LABEL, write_fold
-from quality_bench.scores import agreement, score
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
 from atacsearch.cache import cache_folder
 from atacsearch.training.class_head.train import train_class_head
@@ -44,6 +35,15 @@ from atacsearch.training.metrics.neighbours import nearest, svd_vectors
 from atacsearch.training.recipes.inputs import Training, prepare
 from atacsearch.training.trainer.vectors import embed_sets
 from atacsearch.training.trainer.warm_start import warm_start
+from bench.accuracy.cells.clusters import kmeans
+from bench.accuracy.shared.scores import agreement, score
+from bench.common.cache import Cache, key_of, source_digest
+from bench.common.datasets import DATASETS, Cells, Fold
+from bench.common.folds import LABEL, write_fold
+from bench.common.measuring import machine
+from bench.common.messages import note
+from bench.common.paths import shared_data
+from bench.training.ablation_page import page
 
 SVD, UNTRAINED = "TF-IDF + SVD, static", "encoder, warm start, untrained"
 PRETRAINED: dict[str, dict[str, Any]] = {

@@ -21,7 +21,7 @@ MIXING = {
 def page(record: dict[str, Any]) -> str:
     """All tables, and how they were made."""
     made = f"{record['date']}, {record['cores']} cores of {record['processor']}"
-    parts = [f"Made by `scripts/bench/ablation.py`, {made}."]
+    parts = [f"Made by `scripts/bench/training/ablation.py`, {made}."]
     if record["steps"]:
         parts += ["## What each step adds", _about(record["steps"]), _steps(record["steps"])]
     if record["batch"]:

@@ -4,7 +4,7 @@ Trained without labels on forebrain rep1 and libraries of the MOp set together. 
 neighbours (k = 15) within the training part, each fold or library named by the others, by which options may be
 chosen; and cells of the replicate or library that was never seen, named by the training part.
 
-    python scripts/bench/pretraining.py --mop mop_snareseq.h5ad --epochs 3 --json pretraining.json
+    python scripts/bench/training/pretraining.py --mop mop_snareseq.h5ad --epochs 3 --json pretraining.json
 """
 
 from __future__ import annotations

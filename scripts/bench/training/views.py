@@ -1,7 +1,7 @@
 """What a class head is made of: each view alone, their sum, the head that held-out items weighed; and the SVD behind.
 
-    python scripts/bench/views.py --json docs/results/records/views.json --page docs/results/views.md
-    python scripts/bench/views.py --only forebrain             a minute
+    python scripts/bench/training/views.py --json docs/results/records/views.json --page docs/results/views.md
+    python scripts/bench/training/views.py --only forebrain             a minute
 
 One fold of each line of `quality`, reference alone and with the query's cells in the components. Nothing is kept on
 disk: heads are fitted as `train celltype` fits them, without index and commands. The singular value decomposition of
@@ -18,16 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from measuring import machine
-from quality_bench.cellruns import note
-from quality_bench.datasets import DATASETS, Cells, Fold, shared_data
-from quality_bench.tables import markdown
 from scipy.sparse.linalg import svds
 from sklearn.decomposition import TruncatedSVD
 from sklearn.metrics import f1_score
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
 from atacsearch.cache import cache_folder
 from atacsearch.model.heads.label_head import unit
@@ -38,6 +33,11 @@ from atacsearch.training.class_head.fit import USUAL, VIEWS, components_of, fit_
 from atacsearch.training.linear.svd import truncated_svd
 from atacsearch.training.metrics.neighbours import nearest
 from atacsearch.training.trainer.warm_start import RANK, svd_table
+from bench.common.datasets import DATASETS, Cells, Fold
+from bench.common.markdown import markdown_table
+from bench.common.measuring import machine
+from bench.common.messages import note
+from bench.common.paths import shared_data
 
 SETS = "forebrain,granja,cellmix,pbmc,mop,heart"
 OLD_RANK, OLD_ROUNDS = 50, 10  # of the embedding before: scikit-learn's, as many power iterations
@@ -158,10 +158,10 @@ def page(record: dict[str, Any]) -> str:
         "**Answer.** None alone: no single one is best on more than a few lines, and their weighted sum is "
         "best in the mean of both tables.",
         "",
-        f"Made by `scripts/bench/views.py`, {record['date']}, {record['cores']} cores of {record['processor']}. "
-        "One fold of each line of [quality](quality.md); accuracy / macro-F1. *Joined*: the query's cells, without "
-        "labels, are in the components. Heads are fitted as `train celltype` fits them; views and usual weights were "
-        "looked for on these lines.",
+        f"Made by `scripts/bench/training/views.py`, {record['date']}, {record['cores']} cores of "
+        f"{record['processor']}. One fold of each line of [quality](quality.md); accuracy / macro-F1. *Joined*: the "
+        "query's cells, without labels, are in the components. Heads are fitted as `train celltype` fits them; views "
+        "and usual weights were looked for on these lines.",
     ]
     for joined in (False, True):
         rows = [row for row in record["rows"] if row["joined"] == joined]
@@ -171,10 +171,10 @@ def page(record: dict[str, Any]) -> str:
         mean = {m: np.mean([row["methods"][m] for row in rows], axis=0) for m in methods}
         table = [(m, *(_pair(row["methods"][m]) for row in rows), _pair(mean[m])) for m in methods]
         out += ["", "## " + ("The query's cells joined" if joined else "Reference alone"), ""]
-        out += [markdown(("", *(row["line"] for row in rows), "mean"), table)]
+        out += [markdown_table(("", *(row["line"] for row in rows), "mean"), table)]
     out += ["", "## Weights of the views", ""]
     out += [
-        markdown(
+        markdown_table(
             ("line", "joined", *NAMES),
             [
                 (row["line"], "yes" if row["joined"] else "", *(f"{row['weights'][n]:.2f}" for n in NAMES))
@@ -190,7 +190,7 @@ def page(record: dict[str, Any]) -> str:
     ]
     ways = [key for key in record["svd"][0] if key not in ("line", "cells", "regions")]
     out += [
-        markdown(
+        markdown_table(
             ("line", "cells", "regions", *ways),
             [
                 (

@@ -1,7 +1,7 @@
 """TF-IDF weightings and voting kernels compared, without a model: the figures behind two of docs/design/decisions.md.
 
-    python scripts/bench/embeddings.py granja_bmmc.h5ad --label cell_type --batch batch
-    python scripts/bench/embeddings.py cellmix_schep.h5ad --label cell_type --folds 5
+    python scripts/bench/training/weightings.py granja_bmmc.h5ad --label cell_type --batch batch
+    python scripts/bench/training/weightings.py cellmix_schep.h5ad --label cell_type --folds 5
 
 With --batch every batch is once the reference and all others the query, else stratified folds. Accuracy and
 macro-F1 of 15 nearest neighbours on 50 singular vectors fitted on the reference alone.

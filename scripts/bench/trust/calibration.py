@@ -1,8 +1,8 @@
 """How far the answers of `annotate` can be trusted: calibration, label sets, the unknown, on held-out data.
 
-    scripts/bench/calibration.py                          every line and every type that is left out
-    scripts/bench/calibration.py --only forebrain --part calibration
-    scripts/bench/calibration.py --cached --json docs/results/records/calibration.json
+    scripts/bench/trust/calibration.py                          every line and every type that is left out
+    scripts/bench/trust/calibration.py --only forebrain --part calibration
+    scripts/bench/trust/calibration.py --cached --json docs/results/records/calibration.json
         --page docs/results/calibration.md
 
 Rows are kept (--folder), so that a stopped run goes on where it was. Calibration goes through the commands (train
@@ -19,16 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from calibration_page import page
-from measuring import machine
-from quality_bench.cellruns import note
-from quality_bench.datasets import DATASETS, Cells, Fold, shared_data
-from quality_bench.product import LABEL, command, write_fold
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
 from atacsearch.model.heads.calibration import softmax
 from atacsearch.model.heads.label_head import unit
@@ -43,6 +37,13 @@ from atacsearch.tokens.token_sets import TokenSets
 from atacsearch.training.class_head.cross_fit import calibrated, cross_fit, folds_of
 from atacsearch.training.class_head.fit import fit_head
 from atacsearch.training.trainer.warm_start import svd_table
+from bench.common.commands import command
+from bench.common.datasets import DATASETS, Cells, Fold
+from bench.common.folds import LABEL, write_fold
+from bench.common.measuring import machine
+from bench.common.messages import note
+from bench.common.paths import shared_data
+from bench.trust.calibration_page import page
 
 COVERAGE = 0.9
 RESAMPLES = 500

@@ -23,7 +23,7 @@ def page(record: dict[str, Any]) -> str:
         "confidence may be too high on another donor, and a type that has a relative in the reference is "
         "seldom called unknown.",
         "",
-        f"Made by `scripts/bench/calibration.py`, {record['date']}, {where}, one seed. Reference and query "
+        f"Made by `scripts/bench/trust/calibration.py`, {record['date']}, {where}, one seed. Reference and query "
         "are those of [quality](quality.md); confidence, label sets and the limit of the unknown were "
         "fitted on the reference alone. ECE: expected calibration error, 15 bins of equal mass, 95 % "
         "bootstrap interval; AURC: area under the risk-coverage curve (less is better). *Groups* are the "

@@ -12,7 +12,7 @@ ask.
   is what types that differ in depth give by themselves.
 - markers (PBMC): verdicts on true labels and on labels of another lineage.
 
-    python scripts/bench/query_quality.py --genes TSS.hg38.bed.gz [--json docs/results/records/query_quality.json]
+    python scripts/bench/trust/query_quality.py --genes TSS.hg38.bed.gz [--json docs/results/records/query_quality.json]
         [--work FOLDER] [--datasets ...]
 """
 
@@ -21,15 +21,15 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from measuring import machine
-from quality_bench.datasets import DATASETS, shared_data
-from quality_bench.product import LABEL, command, write_fold
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
 from atacsearch.client import open_index
 from atacsearch.genome.genes import GeneAnnotation
@@ -42,6 +42,11 @@ from atacsearch.query.inputs import read_for
 from atacsearch.query.session import VECTOR, Session
 from atacsearch.readers.inputs.open import ReadOptions
 from atacsearch.tokens.token_sets import TokenSets
+from bench.common.commands import command
+from bench.common.datasets import DATASETS
+from bench.common.folds import LABEL, write_fold
+from bench.common.measuring import machine
+from bench.common.paths import shared_data
 
 MOST = 3000  # query cells; of more, a part is drawn
 THINNED = (1.0, 0.5, 0.25, 0.1)

@@ -1,17 +1,9 @@
-"""Write docs/results/query-quality.md from what `query_quality.py` measured.
-
-python scripts/bench/query_quality_page.py [--json docs/results/records/query_quality.json]
-    [--page docs/results/query-quality.md]
-"""
+"""docs/results/query-quality.md, from the record of `query_quality.py` alone; `scripts/bench/pages.py` writes it."""
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
 TITLES = {
     "pbmc": "PBMC (small), one fold of five; labels from RNA",
     "forebrain": "forebrain, rep1 → rep2",
@@ -26,7 +18,7 @@ HEAD = """# Quality of the query
 **Answer.** The doublet score ranks simulated doublets well, but its strict limit lets many of them pass; cells
 with a tenth of their regions are mostly marked; markers confirm calls and seldom find a wrong one.
 
-Made by `scripts/bench/query_quality.py` on {date}, {cores} cores of {processor}, from
+Made by `scripts/bench/trust/query_quality.py` on {date}, {cores} cores of {processor}, from
 [query_quality.json](records/query_quality.json). A model of `train celltype` with its defaults and an index
 of one part of each data set; the cells of another part ask (at most 3,000, drawn once). Labels of forebrain and
 bone marrow come from clustering the same ATAC data. Rules and their numbers were set on these data sets or are
@@ -157,20 +149,3 @@ def page(found: dict[str, Any]) -> str:
             [f"{kind}, {n}", *(float(r[v]) for v in VERDICTS)] for n, r in said[kind]["by_lineage"].items()
         ]
     return out + table(["label", *VERDICTS], rows) + MARKERS_AFTER
-
-
-def main() -> None:
-    """Write the page."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--json", type=Path, default=ROOT / "docs" / "results" / "records" / "query_quality.json"
-    )
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "query-quality.md")
-    options = parser.parse_args()
-    options.page.write_text(page(json.loads(options.json.read_text())))
-
-
-if __name__ == "__main__":
-    main()

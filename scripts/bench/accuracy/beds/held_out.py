@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .bedtasks import TASKS, Task, joined
-from .cache import Cache, key_of
-from .cellruns import note
-from .product import command
+from bench.accuracy.beds.tasks import TASKS, Task, joined
+from bench.common.cache import Cache, key_of
+from bench.common.commands import command
+from bench.common.messages import note
 
 LABELS = ("cell_type", "assay", "target")
 FOLDS = 10
@@ -135,7 +135,7 @@ def _made(
     seed: int,
     extra: Sequence[str],
 ) -> dict[str, Any]:
-    from .beds import write_manifest
+    from bench.accuracy.beds.methods import write_manifest
 
     beside = sorted({name for task in tasks for name in task.among} - set(labels))
     reference = write_manifest(dict(columns), training, folder / "reference.tsv", [*labels, *beside])

@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from atacsearch.demo.baseline import TfIdf
-
-from .bedtasks import Mask
-from .cache import key_of
-from .classifiers import Labels, logistic
+from bench.accuracy.beds.tasks import Mask
+from bench.accuracy.shared.classifiers import Labels, logistic
+from bench.common.cache import key_of
 
 Floats = npt.NDArray[np.float64]
 GRID = (1.0, 10.0)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .bedproduct import LABELS, offered, together, unseen, vector_of
-from .beds import (
+from bench.accuracy.beds.held_out import LABELS, offered, together, unseen, vector_of
+from bench.accuracy.beds.methods import (
     COMPONENTS,
     BedFiles,
     cosine,
@@ -23,10 +23,11 @@ from .beds import (
     trained,
     unit_columns,
 )
-from .bedtasks import FAMILIES, TASKS, Task, allowed, answerable, folds, joined, with_families
-from .cache import key_of, source_digest
-from .cellruns import Plan, note
-from .scores import binomial_interval, paired_bootstrap, score
+from bench.accuracy.beds.tasks import FAMILIES, TASKS, Task, allowed, answerable, folds, joined, with_families
+from bench.accuracy.shared.plan import Plan
+from bench.accuracy.shared.scores import binomial_interval, paired_bootstrap, score
+from bench.common.cache import key_of, source_digest
+from bench.common.messages import note
 
 Calls = list[str | None]
 KS = (1, 5)
@@ -307,7 +308,7 @@ def _gains(
     task: Task, apart: str | None, labels: Any, eligible: Any, rows: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Ours minus each simple method, as rows with `baseline`."""
-    from .scores import interval
+    from bench.accuracy.shared.scores import interval
 
     places = np.flatnonzero(eligible)
     truth = labels[places].tolist()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .tables import markdown, spread
+from bench.accuracy.shared.words import spread
+from bench.common.markdown import markdown_table
 
 NAMED = "without predicted"  # part of the name of the baseline that predicts assay and target first
 
@@ -18,7 +19,7 @@ def beds_table(rows: Sequence[Mapping[str, Any]]) -> str:
         "",
         "### every method on BED files",
         "",
-        markdown(
+        markdown_table(
             (
                 "task",
                 "also left out",
@@ -50,7 +51,7 @@ def beds_table(rows: Sequence[Mapping[str, Any]]) -> str:
             "",
             "### ours minus a simple method, accuracy",
             "",
-            markdown(
+            markdown_table(
                 ("task", "also left out", "baseline", "gain"),
                 [
                     (
@@ -92,7 +93,7 @@ def headline(rows: Sequence[Mapping[str, Any]]) -> str:
                     _figures(row, True),
                 )
             )
-    return markdown(
+    return markdown_table(
         (
             "task",
             "also left out",

@@ -15,16 +15,15 @@ from typing import Any
 import numpy as np
 
 from atacsearch.demo.baseline import TfIdf
-
-from .classifiers import Grid, Labels, knn, logistic, svm
-from .spectral import Spectral, leading
+from bench.accuracy.cells.spectral import Spectral, leading
+from bench.accuracy.shared.classifiers import Grid, Labels, knn, logistic, svm
+from bench.accuracy.shared.plan import KINDS
 
 RANK = 50
 SPECTRAL_RANKS = (30, 50)  # the default of SnapATAC2, and that of the SVD beside it
 SPARSE_GRID = (1.0, 10.0)
 SVM_GRID = (0.1, 1.0)
 DENSE_GRID = (0.01, 0.1, 1.0, 10.0)
-KINDS = ("inductive", "transductive")
 
 
 @dataclass

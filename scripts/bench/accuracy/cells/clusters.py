@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from atacsearch.demo.baseline import TfIdf
-
-from .cache import Cache, key_of, source_digest
-from .cellruns import note
-from .datasets import Cells
-from .product import vectors_without_labels
-from .scores import agreement
-from .spectral import Spectral, leading
+from bench.accuracy.cells.spectral import Spectral, leading
+from bench.accuracy.cells.unlabelled import vectors_without_labels
+from bench.accuracy.shared.scores import agreement
+from bench.common.cache import Cache, key_of, source_digest
+from bench.common.datasets import Cells
+from bench.common.messages import note
 
 RANK = 50
 NEIGHBOURS = 15

@@ -2,54 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .baselines import ENDS, KINDS, Method, Task, label_vectors, methods
-from .cache import Cache, key_of, source_digest
-from .datasets import Cells, Fold, Line
-from .product import offers, transfer, write_fold
-
-OURS = "atacsearch"
-
-
-@dataclass
-class Plan:
-    """What to run.
-
-    Attributes:
-        cache: where rows are kept.
-        seeds: of methods that draw.
-        wanted: names of methods, or parts of names; empty for all.
-        kinds: inductive, transductive or both.
-        vectors: name of another method and its vectors by cell, to be scored beside ours.
-        extra: more words for `train celltype`; a recipe that is not the default is named by them.
-        only_cached: take rows that are there, make none.
-    """
-
-    cache: Cache
-    seeds: Sequence[int] = (0, 1, 2)
-    wanted: Sequence[str] = ()
-    kinds: Sequence[str] = KINDS
-    vectors: dict[str, dict[str, Any]] = field(default_factory=dict)
-    extra: Sequence[str] = ()
-    only_cached: bool = False
-
-    def wants(self, name: str) -> bool:
-        """Whether a method was asked for."""
-        return not self.wanted or any(part.lower() in name.lower() for part in self.wanted)
-
-    @property
-    def ours(self) -> str:
-        """Name of ours in tables."""
-        return " ".join([OURS, *self.extra])
+from bench.accuracy.cells.baselines import ENDS, Method, Task, label_vectors, methods
+from bench.accuracy.cells.product import transfer
+from bench.accuracy.shared.plan import KINDS, OURS, Plan
+from bench.common.cache import key_of, source_digest
+from bench.common.commands import has_option
+from bench.common.datasets import Cells, Fold, Line
+from bench.common.folds import write_fold
+from bench.common.messages import note
 
 
 @dataclass(frozen=True)
@@ -154,7 +123,7 @@ def _fold_rows(
     for kind in plan.kinds:
         if not plan.wants(OURS):
             continue
-        if kind == "transductive" and not offers("--unlabelled", "train", "celltype"):
+        if kind == "transductive" and not has_option("--unlabelled", "train", "celltype"):
             note("train celltype has no --unlabelled: the transductive rows of ours are left out")
             continue
         for seed in plan.seeds:
@@ -192,8 +161,3 @@ def _vector_rows(
         row = row_of(f"{name} + {end}", KINDS[0], 0, False, content, make)
         if row is not None:
             yield f"{name} + {end}", KINDS[0], 0, row
-
-
-def note(text: str) -> None:
-    """Say what happens, on stderr."""
-    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)

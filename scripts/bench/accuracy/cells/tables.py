@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .cellruns import Result
-from .scores import interval, paired_bootstrap, score
+from bench.accuracy.cells.runs import Result
+from bench.accuracy.shared.scores import interval, paired_bootstrap, score
+from bench.accuracy.shared.words import gain_words, spread
+from bench.common.markdown import markdown_table
 
 MEASURES = ("accuracy", "macro_f1", "balanced_accuracy")
 
@@ -94,13 +96,6 @@ def _mean(result: Result) -> dict[str, float]:
     return {name: float(np.mean([s[name] for s in scores])) for name in MEASURES}
 
 
-def markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A Markdown table."""
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join("" if cell is None else str(cell) for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
 def cells_table(rows: Sequence[Mapping[str, Any]], gained: Sequence[Mapping[str, Any]]) -> str:
     """The Markdown page of the single-cell results: the short table, every method, and the gains."""
     parts = []
@@ -110,7 +105,7 @@ def cells_table(rows: Sequence[Mapping[str, Any]], gained: Sequence[Mapping[str,
         "",
         "### every method",
         "",
-        markdown(
+        markdown_table(
             ("line", "kind", "method", "accuracy", "macro-F1", "balanced accuracy", "seconds"),
             [
                 (
@@ -130,7 +125,7 @@ def cells_table(rows: Sequence[Mapping[str, Any]], gained: Sequence[Mapping[str,
             "",
             "### ours minus a baseline, mean over lines",
             "",
-            markdown(
+            markdown_table(
                 ("lines", "kind", "baseline", "accuracy", "macro-F1"),
                 [
                     (
@@ -171,18 +166,6 @@ def _short(rows: Sequence[Mapping[str, Any]], gained: Sequence[Mapping[str, Any]
                 gain_words(gain, "macro_f1") if gain else None,
             )
         )
-    return markdown(
+    return markdown_table(
         ("line", "split", "labels from", "best baseline", "ours", "gain, accuracy", "gain, macro-F1"), table
     )
-
-
-def spread(row: Mapping[str, Any], name: str) -> str:
-    """A score, with its standard deviation over seeds where there were several."""
-    sd = row.get(f"{name}_sd")
-    return f"{row[name]:.3f}" + ("" if sd is None else f" ± {sd:.3f}")
-
-
-def gain_words(gain: Mapping[str, Any], name: str) -> str:
-    """A gain and its interval."""
-    low, high = gain[f"{name}_interval"]
-    return f"{gain[f'{name}_gain']:+.3f} [{low:+.3f}, {high:+.3f}]"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .datasets import Cells, Fold, Line, binary
+from bench.common.datasets import Cells, Fold, Line, binary
 
 
 def read_pair(

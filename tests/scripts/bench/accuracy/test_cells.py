@@ -5,12 +5,15 @@ import json
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quality_bench import baselines, cellruns, datasets, product, tables
-from quality_bench.cache import Cache, key_of, source_digest
-from quality_bench.classifiers import inner_folds, logistic, svm
-from quality_bench.clusters import kmeans
-from quality_bench.scores import agreement, score
-from quality_bench.spectral import Spectral, inverse_frequency, leading
+
+from bench.accuracy.cells import baselines, runs, tables
+from bench.accuracy.cells.clusters import kmeans
+from bench.accuracy.cells.spectral import Spectral, inverse_frequency, leading
+from bench.accuracy.shared.classifiers import inner_folds, logistic, svm
+from bench.accuracy.shared.plan import Plan
+from bench.accuracy.shared.scores import agreement, score
+from bench.common import datasets, folds
+from bench.common.cache import Cache, key_of, source_digest
 
 
 def drawn_cells(seed=0, n=90, batches=2):
@@ -100,15 +103,15 @@ def test_rows_are_made_once_and_taken_afterwards(tmp_path, monkeypatch):
         import anndata
 
         query = anndata.read_h5ad(files.query)
-        assert product.LABEL not in query.obs
+        assert folds.LABEL not in query.obs
         return ["a"] * query.n_obs, {"seconds": 1.0, "train_seconds": 0.5}
 
-    monkeypatch.setattr(cellruns, "transfer", transfer)
-    monkeypatch.setattr(cellruns, "offers", lambda *words: True)
+    monkeypatch.setattr(runs, "transfer", transfer)
+    monkeypatch.setattr(runs, "has_option", lambda *words: True)
 
     def run():
-        plan = cellruns.Plan(Cache(tmp_path), (0, 1), ("atacsearch", "spectral 30 + kNN"))
-        return cellruns.run_lines(cells, lines, plan)
+        plan = Plan(Cache(tmp_path), (0, 1), ("atacsearch", "spectral 30 + kNN"))
+        return runs.run_lines(cells, lines, plan)
 
     first, second = run(), run()
     assert len(made) == 2 * 2 * 2  # lines, kinds, seeds; nothing in the second run
@@ -129,8 +132,8 @@ def test_rows_are_made_once_and_taken_afterwards(tmp_path, monkeypatch):
 def test_vectors_of_another_method_are_scored(tmp_path):
     cells = drawn_cells()
     vectors = dict(zip(cells.ids, Spectral.fit(cells.matrix, 5).vectors, strict=True))
-    plan = cellruns.Plan(Cache(tmp_path), (0,), ("nothing",), vectors={"other": vectors})
-    results = cellruns.run_lines(cells, datasets.by_batch("drawn", cells), plan)
+    plan = Plan(Cache(tmp_path), (0,), ("nothing",), vectors={"other": vectors})
+    results = runs.run_lines(cells, datasets.by_batch("drawn", cells), plan)
     assert {r.method for r in results} == {f"other + {end}" for end in baselines.ENDS}
     assert all(score(r.truth, r.calls[0])["accuracy"] > 0.85 for r in results)
 

@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
-from quality_bench.scores import (
+from scipy.stats import binomtest
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+
+from bench.accuracy.shared.scores import (
     agreement,
     binomial_interval,
     encode,
@@ -10,8 +13,6 @@ from quality_bench.scores import (
     paired_bootstrap,
     score,
 )
-from scipy.stats import binomtest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 
 def calls(seed, n=300, share=0.7):

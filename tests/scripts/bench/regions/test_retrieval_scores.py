@@ -5,7 +5,8 @@ import subprocess
 
 import numpy as np
 import pytest
-from retrieval_scores import (
+
+from bench.regions.retrieval_scores import (
     agreement,
     base_pair_jaccard,
     interval,

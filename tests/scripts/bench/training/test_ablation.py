@@ -2,15 +2,15 @@
 
 from types import SimpleNamespace
 
-import ablation
-import ablation_page
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from quality_bench import datasets
-from quality_bench.cache import Cache
-from quality_bench.clusters import resampled_ari
 from sklearn.metrics import adjusted_rand_score
+
+from bench.accuracy.cells.clusters import resampled_ari
+from bench.common import datasets
+from bench.common.cache import Cache
+from bench.training import ablation, ablation_page
 
 EXTENT = ablation.Extent(cells=40, epochs=1, tuning=1, max_tokens=32)
 

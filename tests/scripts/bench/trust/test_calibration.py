@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "bench"))
-
-import calibration
-from calibration_page import page
-from quality_bench.datasets import Cells, Fold
+from bench.common.datasets import Cells, Fold
+from bench.trust import calibration
+from bench.trust.calibration_page import page
 
 
 @pytest.fixture
