@@ -9,10 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from atacsearch.cache import cache_folder
-from bench.accuracy.cells.runs import run_lines
-from bench.accuracy.shared.plan import Plan
+from bench.accuracy.beds.methods import BedFiles, read_files
+from bench.accuracy.beds.runs import run_tasks
+from bench.accuracy.beds.tables import beds_table
+from bench.accuracy.beds.tasks import TASKS, Task, with_families
+from bench.accuracy.cells.baselines import methods
+from bench.accuracy.cells.clusters import run_clusters
+from bench.accuracy.cells.runs import Result, run_lines
+from bench.accuracy.cells.tables import cells_table, gains, summary
+from bench.accuracy.cells.two_files import read_pair
+from bench.accuracy.shared.plan import KINDS, Plan
+from bench.accuracy.shared.words import gain_words, spread
 from bench.common.cache import Cache
 from bench.common.datasets import DATASETS
+from bench.common.markdown import markdown_table
+from bench.common.measuring import machine
 from bench.common.messages import note
 from bench.common.paths import shared_data
 
@@ -89,8 +100,6 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
-    from bench.accuracy.shared.plan import KINDS
-
     return Plan(
         Cache(arguments.folder),
         tuple(range(1 if arguments.quick else arguments.seeds)),
@@ -119,9 +128,6 @@ def read_vectors(path: Path) -> dict[str, Any]:
 
 
 def _everything(arguments: argparse.Namespace) -> None:
-    from bench.accuracy.cells.clusters import run_clusters
-    from bench.accuracy.cells.tables import cells_table, gains, summary
-
     only = _words(arguments.only) or [*DATASETS, "beds"]
     unknown = set(only) - {*DATASETS, "beds"}
     if unknown:
@@ -133,7 +139,9 @@ def _everything(arguments: argparse.Namespace) -> None:
         _list(only, plan.cache.folder)
         return
     parts = arguments.part or ["labels", "clusters"]
-    results, clusters, abouts = [], [], {}
+    results: list[Result] = []
+    clusters: list[dict[str, Any]] = []
+    abouts: dict[str, dict[str, Any]] = {}
     for name in only:
         if name not in DATASETS:
             continue
@@ -150,29 +158,20 @@ def _everything(arguments: argparse.Namespace) -> None:
     page = ["# Quality", "", cells_table(rows, gained)] if rows else ["# Quality"]
     if clusters:
         page += ["", "### clusters of vectors that saw no label", "", _clusters_table(clusters)]
-    bed_rows = []
+    bed_rows: list[dict[str, Any]] = []
     if "beds" in only and "labels" in parts:
-        from bench.accuracy.beds.runs import run_tasks
-        from bench.accuracy.beds.tables import beds_table
-
         bed_rows = run_tasks(_bed_files(shared_data() / "bulk" / "labels.tsv", plan), plan)
         page += ["", "## BED files", "", beds_table(bed_rows)]
     _finish(arguments, page, {"cells": rows, "gains": gained, "clusters": clusters, "beds": bed_rows})
 
 
-def _bed_files(table: Path, plan: Plan, genome: str | None = None, query: Path | None = None) -> Any:
-    from bench.accuracy.beds.methods import read_files
-
+def _bed_files(table: Path, plan: Plan, genome: str | None = None, query: Path | None = None) -> BedFiles:
     files, others = read_files(table, plan.cache.folder, genome, query)
     note(f"{table}: {files.matrix.shape[0]} files of {files.genome}, {others} of another genome left out")
     return files
 
 
 def _bed_tables(arguments: argparse.Namespace) -> None:
-    from bench.accuracy.beds.runs import run_tasks
-    from bench.accuracy.beds.tables import beds_table
-    from bench.accuracy.beds.tasks import Task, with_families
-
     plan = _plan(arguments)
     files = _bed_files(arguments.reference, plan, arguments.genome, arguments.query)
     columns = with_families(files.columns)
@@ -187,9 +186,6 @@ def _bed_tables(arguments: argparse.Namespace) -> None:
 
 
 def _clusters_table(rows: list[dict[str, Any]]) -> str:
-    from bench.accuracy.shared.words import spread
-    from bench.common.markdown import markdown_table
-
     return markdown_table(
         ("data", "vectors", "clusters", "found", "ARI", "AMI"),
         [
@@ -207,8 +203,6 @@ def _clusters_table(rows: list[dict[str, Any]]) -> str:
 
 
 def _list(only: list[str], folder: Path) -> None:
-    from bench.accuracy.cells.baselines import methods
-
     for name in only:
         if name in DATASETS:
             dataset = DATASETS[name]
@@ -216,17 +210,12 @@ def _list(only: list[str], folder: Path) -> None:
             for line in dataset.lines(name, cells):
                 print(f"{line.key}: {len(line.folds)} folds, {dataset.split}, labels: {dataset.labels}")
         else:
-            from bench.accuracy.beds.tasks import TASKS
-
             print(*(f"beds: {task.name}" for task in TASKS), sep="\n")
     for method in methods():
         print(f"{method.kind}: {method.name}" + (f" (no {method.needs} here)" if method.missing else ""))
 
 
 def _two_files(arguments: argparse.Namespace) -> None:
-    from bench.accuracy.cells.tables import cells_table, gains, summary
-    from bench.accuracy.cells.two_files import read_pair
-
     plan = _plan(arguments)
     cells, line = read_pair(
         arguments.reference,
@@ -245,9 +234,6 @@ def _two_files(arguments: argparse.Namespace) -> None:
 
 
 def _gains_table(gained: list[dict[str, Any]]) -> str:
-    from bench.accuracy.shared.words import gain_words
-    from bench.common.markdown import markdown_table
-
     return markdown_table(
         ("kind", "baseline", "accuracy", "macro-F1"),
         [(g["kind"], g["baseline"], gain_words(g, "accuracy"), gain_words(g, "macro_f1")) for g in gained],
@@ -255,8 +241,6 @@ def _gains_table(gained: list[dict[str, Any]]) -> str:
 
 
 def _finish(arguments: argparse.Namespace, page: list[str], record: dict[str, Any]) -> None:
-    from bench.common.measuring import machine
-
     print("\n".join(page))
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,9 +56,10 @@ class Cells:
         """sha256 of what rows depend on."""
         sha = hashlib.sha256()
         for part in (self.matrix.indptr, self.matrix.indices):
-            sha.update(np.ascontiguousarray(part, np.int64))
-        for words in (self.ids, self.labels, [] if self.batches is None else self.batches):
-            sha.update("\n".join(words).encode())
+            sha.update(np.ascontiguousarray(part, np.int64).tobytes())
+        words: list[Iterable[str]] = [self.ids, self.labels, () if self.batches is None else self.batches]
+        for column in words:
+            sha.update("\n".join(column).encode())
         return sha.hexdigest()
 
 

@@ -23,10 +23,29 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypedDict, TypeVar
+
+T = TypeVar("T")
 
 # Threads that wait give the core back, here and in every process started from here.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+class Input(TypedDict):
+    """How large the input of a row was; see `Row`."""
+
+    size: float
+    per: str
+
+
+class Fields(TypedDict, total=False):
+    """Fields of a `Row` that a function passes on."""
+
+    ours: bool
+    threads: int
+    size: float
+    per: str
+    stage: str
 
 
 @dataclass
@@ -94,7 +113,7 @@ def options(doc: str | None, repeats: int) -> argparse.ArgumentParser:
 
 
 def run(
-    command: Sequence[str | Path], env: dict[str, str] | None = None, cores: int | None = None
+    command: Sequence[object], env: dict[str, str] | None = None, cores: int | None = None
 ) -> dict[str, Any]:
     """Run a command: wall and CPU seconds, peak MB; a last line of JSON on its stdout joins or replaces them.
 
@@ -103,7 +122,7 @@ def run(
         env: environment variables besides those of this process.
         cores: keep it to that many processors.
     """
-    listened = Path(command[0]).name.startswith("python")
+    listened = Path(str(command[0])).name.startswith("python")
     allowed = sorted(os.sched_getaffinity(0))[:cores] if cores else None
     began = time.perf_counter()
     with tempfile.TemporaryFile("w+") as errors:
@@ -127,9 +146,9 @@ def run(
     return {**found, **json.loads(lines[-1])} if lines and lines[-1].startswith("{") else found
 
 
-def timed(call: Callable[[], Any], times: int, warm: int = 1) -> tuple[list[float], list[float], Any]:
+def timed(call: Callable[[], T], times: int, warm: int = 1) -> tuple[list[float], list[float], T]:
     """Call `times` times after `warm` calls that do not count: wall seconds, CPU seconds, the last answer."""
-    walls, cpus, answer = [], [], None
+    walls, cpus = [], []
     for number in range(warm + times):
         wall, cpu = time.perf_counter(), time.process_time()
         answer = call()
@@ -179,8 +198,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def finish(stage: str, rows: list[Row], json_path: Path | None, **facts: Any) -> None:
-    """Print one table, and write the JSON where a path was given."""
+def finish(stage: str, rows: list[Row], json_path: Path | None, **facts: object) -> None:
+    """Print one table, and write the JSON where a path was given; `facts` are of the run as a whole."""
     bases: dict[str, float] = {}
     for row in rows:
         if row.ours:
@@ -192,15 +211,15 @@ def finish(stage: str, rows: list[Row], json_path: Path | None, **facts: Any) ->
         f"{'case':46s} {'what':36s} {'cores':>5s} {'median':>9s} {'min':>9s} {'max':>9s} {'p99':>9s} {'CPU s':>8s} "
         f"{'peak MB':>8s} {'per s':>9s} {'ratio':>7s}  other"
     )
-    for row in summaries:
-        walls = (seconds(row[k]) for k in ("wall_s", "wall_min_s", "wall_max_s", "wall_p99_s"))
+    for found in summaries:
+        walls = (seconds(found[k]) for k in ("wall_s", "wall_min_s", "wall_max_s", "wall_p99_s"))
         print(
-            f"{row['case']:46.46s} {row['what']:36.36s} {row['threads'] or '':>5}",
+            f"{found['case']:46.46s} {found['what']:36.36s} {found['threads'] or '':>5}",
             *(f"{wall:>9s}" for wall in walls),
-            f"{row['cpu_s'] if row['cpu_s'] is not None else math.nan:8.2f}",
-            f"{row['peak_mb'] if row['peak_mb'] is not None else math.nan:8.0f}",
-            f"{short(row['per_s']):>9s} {row['ratio'] if row['ratio'] is not None else math.nan:7.2f} ",
-            ", ".join(f"{key} {value}" for key, value in row["facts"].items()),
+            f"{found['cpu_s'] if found['cpu_s'] is not None else math.nan:8.2f}",
+            f"{found['peak_mb'] if found['peak_mb'] is not None else math.nan:8.0f}",
+            f"{short(found['per_s']):>9s} {found['ratio'] if found['ratio'] is not None else math.nan:7.2f} ",
+            ", ".join(f"{key} {value}" for key, value in found["facts"].items()),
         )
     if json_path:
         json_path.parent.mkdir(parents=True, exist_ok=True)

@@ -55,7 +55,7 @@ def measure(data: Path) -> dict[str, Any]:
         chains[old] = read_chains(path)
         opening[old] = best_of(lambda path=path: fresh(path))
     rows: dict[tuple[str, str], Counter[str]] = {}
-    speed: Counter[str] = Counter()
+    regions, seconds = 0, 0.0
     peer_asked: list[tuple[str, int, int]] = []
     with open(data / "bulk" / "labels.tsv") as handle:
         files = [r for r in csv.DictReader(handle, delimiter="\t") if r["genome"] in WAYS]
@@ -65,8 +65,8 @@ def measure(data: Path) -> dict[str, Any]:
         counts = rows.setdefault((old, file["assay"]), Counter())
         there_and_back(peaks, chains[old], chains["hg38" if old == "hg19" else "hg19"], counts)
         if old == "hg19":
-            speed["regions"] += len(peaks)
-            speed["seconds"] += best_of(lambda peaks=peaks: lift_all(peaks, chains["hg19"]), 2)
+            regions += len(peaks)
+            seconds += best_of(lambda peaks=peaks: lift_all(peaks, chains["hg19"]), 2)
             room = max(PEER_REGIONS - len(peer_asked), 0)
             names = peaks.names()[:room].tolist()
             peer_asked += zip(names, peaks.start[:room].tolist(), peaks.end[:room].tolist(), strict=True)
@@ -76,7 +76,7 @@ def measure(data: Path) -> dict[str, Any]:
         "files": Counter(file["genome"] for file in files),
         "rows": [{"from": old, "assay": assay, **counts} for (old, assay), counts in sorted(rows.items())],
         "opening_seconds": opening,
-        "lift": {"regions": speed["regions"], "seconds": speed["seconds"]},
+        "lift": {"regions": regions, "seconds": seconds},
         "peer": peer(data, peer_asked, chains["hg19"]),
     }
 

@@ -15,8 +15,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +36,7 @@ from atacsearch.store.postings.reader import Postings
 from atacsearch.store.types import Batch, Source
 from atacsearch.tokens.token_sets import TokenSets
 from atacsearch.tokens.universe import Universe
-from bench.common.measuring import Row, finish, options, program, timed
+from bench.common.measuring import Input, Row, finish, options, program, timed
 from bench.common.paths import shared_data
 
 ASKED = 300  # single regions
@@ -84,7 +85,15 @@ def make_index(
     return session
 
 
-def latencies(call: Callable[[int], Any], n: int = ASKED) -> dict[str, Any]:
+class Latencies(TypedDict):
+    """Fields of a row of many calls; see `Row`."""
+
+    wall: list[float]
+    cpu: list[float]
+    facts: dict[str, Any]
+
+
+def latencies(call: Callable[[int], object], n: int = ASKED) -> Latencies:
     """Wall and CPU seconds of each of n calls, after a few that do not count, as fields of a row."""
     for i in range(3):
         call(i)
@@ -121,16 +130,16 @@ def build_row(case: str, session: Session, kind: str) -> Row:
                facts=facts_of(snapshot.postings(kind)))  # fmt: skip
 
 
-def ask_rows(case: str, session: Session, regions: Intervals, folder: Path, **how: Any) -> list[Row]:
+def ask_rows(case: str, session: Session, regions: Intervals, folder: Path, collection: str) -> list[Row]:
     """One region at a time, and a long BED file."""
     names = regions.names()
     texts = [f"{names[i]}:{regions.start[i] + 1}-{regions.end[i]}" for i in range(ASKED + 3)]
-    single = latencies(lambda i: overlap(session, texts[i], **how))
+    single = latencies(lambda i: overlap(session, texts[i], collections=[collection]))
     rows = [Row(f"{case}, one region", "atacsearch", threads=1, **single)]
     path = folder / "asking.bed"
     lines = zip(names[:BED], regions.start[:BED], regions.end[:BED], strict=True)
     path.write_text("".join(f"{c}\t{s}\t{e}\n" for c, s, e in lines))
-    walls, cpus, table = timed(lambda: overlap(session, path, **how), 5)
+    walls, cpus, table = timed(lambda: overlap(session, path, collections=[collection]), 5)
     rows.append(Row(f"{case}, {BED:,} regions", "atacsearch", walls, cpu=cpus, threads=1,
                     facts={"answers": table.num_rows}))  # fmt: skip
     return rows
@@ -145,9 +154,8 @@ def bedtools_rows(case: str, paths: list[Path], folder: Path, session: Session) 
     rows = []
     for query, label, times in ((one, "one region", 1), (folder / "asking.bed", f"{BED:,} regions", 1)):
         call = ["bedtools", "intersect", "-wa", "-wb", "-filenames", "-a", str(query), "-b", *map(str, paths)]
-        walls, _, got = timed(
-            lambda c=call: subprocess.run(c, capture_output=True, text=True, check=True), times, 0
-        )
+        ask = partial(subprocess.run, call, capture_output=True, text=True, check=True)
+        walls, _, got = timed(ask, times, 0)
         lines = [line.split("\t") for line in got.stdout.splitlines()]
         theirs = {(r[0], int(r[1]), int(r[2]), Path(r[3]).name) for r in lines}
         table = overlap(session, query, collections=["beds"])
@@ -265,15 +273,28 @@ def synthetic_rows(share: npt.NDArray[np.float64], n_postings: int, folder: Path
     single = rng.permutation(tokens)
     bounds = np.array([0, 1])
     answers = np.mean([len(postings.items(bounds, single[i : i + 1])[0]) for i in range(50)])
-    kind = {"threads": 1, "size": file.n_postings, "per": "postings"}
+    kind: Input = {"size": file.n_postings, "per": "postings"}
     found = latencies(lambda i: postings.items(bounds, single[i : i + 1]))
     found["facts"]["mean_answers"] = round(float(answers), 1)
     rows.append(
-        Row(f"{case}, one region", "atacsearch: the files", stage="overlap: one region", **kind, **found)
+        Row(
+            f"{case}, one region",
+            "atacsearch: the files",
+            stage="overlap: one region",
+            threads=1,
+            **kind,
+            **found,
+        )
     )
     counted = latencies(lambda i: postings.count_groups(bounds, single[i : i + 1], group, GROUPS))
     rows.append(
-        Row(f"{case}, one region by label", f"atacsearch: counts in {GROUPS} groups", **kind, **counted)
+        Row(
+            f"{case}, one region by label",
+            f"atacsearch: counts in {GROUPS} groups",
+            threads=1,
+            **kind,
+            **counted,
+        )
     )
     every = np.arange(BED + 1)
     walls, cpus, _ = timed(lambda: postings.count_groups(every, tokens, group, GROUPS), 3)
@@ -339,7 +360,7 @@ def main() -> None:
         session = make_index(work / "beds", universe, "bedfiles", named, {"assay": assays})
         case = f"{len(paths)} hg19 BED files"
         rows = [build_row(case, session, "bedfiles")]
-        rows += ask_rows(case, session, regions, work, collections=["beds"])
+        rows += ask_rows(case, session, regions, work, "beds")
         rows += bedtools_rows(case, paths, work, session)
         rows += duckdb_rows(case, named, session, regions, work)
         rows += cell_rows(args.data, work, rng)
@@ -374,7 +395,7 @@ def cell_rows(data: Path, work: Path, rng: np.random.Generator) -> list[Row]:
     case = f"{len(sets):,} bone-marrow cells"
     rows = [build_row(case, session, "cells")]
     asked = regions.take(rng.permutation(len(regions)))
-    return rows + ask_rows(f"{case} by type", session, asked, work, collections=["cells"])
+    return rows + ask_rows(f"{case} by type", session, asked, work, "cells")
 
 
 if __name__ == "__main__":

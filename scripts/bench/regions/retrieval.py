@@ -175,7 +175,7 @@ def measure(columns: Mapping[str, Any], scores: Mapping[str, Floats]) -> dict[st
         row: dict[str, Any] = {"method": method, "spearman": round(close[0], 3), "top10": round(close[1], 3)}
         for half, asked in halves.items():
             row[half] = {
-                task: dict(zip(METRICS, np.round(np.nanmean(of[asked], 0), 3).tolist(), strict=True))
+                task: {name: round(float(np.nanmean(of[asked, i])), 3) for i, name in enumerate(METRICS)}
                 for task, of in by_task.items()
             }
         rows.append(row)

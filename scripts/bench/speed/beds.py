@@ -11,17 +11,18 @@ are new processes. `--input` takes a real matrix instead of the drawn one of 9,1
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
-from bench.common.measuring import Row, finish, has, options, program, run
+from bench.common.measuring import Fields, Input, Row, finish, has, options, program, run
 
 UNIVERSE = 890_704
 SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
@@ -267,21 +268,21 @@ def draw(folder: Path, quick: bool) -> None:
     write_matrix(folder / "cells.h5ad", rng, quick)
 
 
-def row_of(case: str, what: str, found: dict[str, Any], **more: Any) -> Row:
+def row_of(case: str, what: str, found: dict[str, Any], **more: Unpack[Fields]) -> Row:
     """A row of what one process measured in itself, or of a process."""
     facts = {key: value for key, value in found.items() if key not in {"wall", "cpu", "peak_mb"}}
     wall, cpu = (value if isinstance(value := found[key], list) else [value] for key in ("wall", "cpu"))
     return Row(case, what, wall, cpu=cpu, peak_mb=found["peak_mb"], facts=facts, **more)
 
 
-def together(case: str, what: str, found: list[dict[str, Any]], **more: Any) -> Row:
+def joined(case: str, what: str, found: list[dict[str, Any]], **more: Unpack[Fields]) -> Row:
     """A row of several runs of one process each."""
     rows = [row_of(case, what, one, **more) for one in found]
     rows[0].wall, rows[0].cpu = [w for row in rows for w in row.wall], [c for row in rows for c in row.cpu]
     return rows[0]
 
 
-def bed_rows(folder: Path, given: Any, peer: str | None, bedtools: str | None) -> list[Row]:
+def bed_rows(folder: Path, given: argparse.Namespace, peer: str | None, bedtools: str | None) -> list[Row]:
     """BED files against the large universe."""
     universe, target, rows = folder / f"universe{UNIVERSE}.bed", 100_000, []
     python = sys.executable
@@ -289,7 +290,7 @@ def bed_rows(folder: Path, given: Any, peer: str | None, bedtools: str | None) -
     for ending, form in (("", "plain"), (".gz", "gzip")):
         path = folder / f"peaks{target}.bed{ending}"
         case = f"BED of 100 k regions, 890 k universe, {form}"
-        same = {"size": target, "per": "regions"}
+        same: Input = {"size": target, "per": "regions"}
         for cores in (2, 1):
             for what, code in (("Universe.tokenize", TOKENIZE), ("read_items", READ_ITEMS)):
                 found = run([python, "-c", code, universe, path, times], cores=cores)
@@ -302,7 +303,7 @@ def bed_rows(folder: Path, given: Any, peer: str | None, bedtools: str | None) -
             unsorted = [part for part in line if part != "-sorted"]
             for what, call in (("bedtools intersect -u", unsorted), ("bedtools intersect -u -sorted", line)):
                 several = [run(call) for _ in range(given.repeats)]
-                rows.append(together(case, f"{what} *", several, ours=False, threads=1, **same))
+                rows.append(joined(case, f"{what} *", several, ours=False, threads=1, **same))
     path = folder / f"peaks{target}.bed"
     found = run([python, "-c", OVERLAP, universe, path, times])
     rows.append(
@@ -315,39 +316,40 @@ def bed_rows(folder: Path, given: Any, peer: str | None, bedtools: str | None) -
     return rows
 
 
-def universe_rows(folder: Path, given: Any, peer: str | None, bedtools: str | None) -> list[Row]:
+def universe_rows(
+    folder: Path, given: argparse.Namespace, peer: str | None, bedtools: str | None
+) -> list[Row]:
     """Loading a universe in a new process, and a whole command."""
     rows = []
     for n in (200_000, UNIVERSE):
         for ending, form in (("", "plain"), (".gz", "gzip")):
             path = folder / f"universe{n}.bed{ending}"
             case = f"universe of {n:,} regions, {form}"
-            more = {"size": n, "per": "regions", "stage": "universe" if not ending else ""}
+            same: Input = {"size": n, "per": "regions"}
+            stage = "universe" if not ending else ""
             several = [run([sys.executable, "-c", LOAD, path]) for _ in range(given.repeats + 1)][1:]
-            rows.append(together(case, "Universe.from_bed, digest, index", several, **more))
+            rows.append(joined(case, "Universe.from_bed, digest, index", several, stage=stage, **same))
             if peer:
                 several = [run([peer, "-c", LOAD_GTARS, path]) for _ in range(min(given.repeats, 3))]
-                rows.append(
-                    together(case, "gtars Tokenizer.from_bed", several, ours=False, **more | {"stage": ""})
-                )
+                rows.append(joined(case, "gtars Tokenizer.from_bed", several, ours=False, **same))
     ours = Path(sys.executable).with_name("atacsearch")
     universe, path = folder / f"universe{UNIVERSE}.bed.gz", folder / "peaks100000.bed"
     case = "whole command, 100 k regions, 890 k universe"
     line = [ours, "tokenize", path, "--universe", universe, "-o", folder / "out.parquet", "--genome", "hg38"]
     rows.append(
-        together(case, "atacsearch tokenize", [run(line) for _ in range(given.repeats + 1)][1:], threads=2)
+        joined(case, "atacsearch tokenize", [run(line) for _ in range(given.repeats + 1)][1:], threads=2)
     )
     if peer:
         several = [run([peer, "-c", COMMAND_GTARS, universe, path]) for _ in range(min(given.repeats, 3))]
-        rows.append(together(case, "python, gtars", several, ours=False))
+        rows.append(joined(case, "python, gtars", several, ours=False))
     if bedtools:
         line = [bedtools, "intersect", "-u", "-a", universe, "-b", path]
         several = [run(line) for _ in range(given.repeats)]
-        rows.append(together(case, "bedtools intersect -u", several, ours=False))
+        rows.append(joined(case, "bedtools intersect -u", several, ours=False))
     return rows
 
 
-def matrix_rows(folder: Path, given: Any) -> list[Row]:
+def matrix_rows(folder: Path, given: argparse.Namespace) -> list[Row]:
     """A matrix of cells, in three ways of storing it."""
     python, universe = sys.executable, folder / f"universe{UNIVERSE}.bed"
     rows = []

@@ -99,14 +99,21 @@ class Bench:
         if not (path / "config.json").exists():
             starts = np.arange(REGIONS) * 1000
             universe = Universe(Intervals.from_columns(["chr1"] * REGIONS, starts, starts + 500))
-            sizes = {"hidden_size": d, "intermediate_size": 4 * d, "num_attention_heads": heads}
-            sizes |= {"num_hidden_layers": layers, "max_position_embeddings": 8192}
-            made = new_model(sized_config("base", REGIONS, **sizes), universe, seed=1)
+            config = sized_config(
+                "base",
+                REGIONS,
+                hidden_size=d,
+                intermediate_size=4 * d,
+                num_attention_heads=heads,
+                num_hidden_layers=layers,
+                max_position_embeddings=8192,
+            )
+            made = new_model(config, universe, seed=1)
             generator = torch.Generator().manual_seed(2)
             with torch.no_grad():
                 for name, parameter in made.module.named_parameters():
                     scale = 1.0 if "embeddings" in name else parameter.shape[-1] ** -0.5
-                    parameter += scale * torch.randn(parameter.shape, generator=generator)
+                    parameter.add_(scale * torch.randn(parameter.shape, generator=generator))
             made.save(path)
         return path
 
@@ -253,36 +260,48 @@ def lines_of(case: str, quick: bool) -> list[list[Line]]:
                 ]
                 groups.append(lines)
     elif case == "growth":
-        for network, counts in (
-            ("192 x 6 (base)", (20, 200, 1_000)),
-            ("64 x 1 (tiny)", (20, 200, 2_000, 20_000)),
-        ):
-            for n in counts[: 1 if quick else None]:
-                stage = f"encoder, {network}, ~500 tokens a cell"
-                lengths, name = realistic(n), f"{network}, {n:,} cells of ~500 tokens"
-                groups.append([Line(name, "ours", network, lengths, 2, stage=stage, per="tokens")])
-        for n in (512, 1_024, 2_048, 4_096, 8_192)[: 1 if quick else None]:
-            stage, name = (
-                "encoder, 192 x 6 (base), one cell",
-                f"192 x 6 (base), one cell of {n:,} tokens, 2 cores",
-            )
-            line = Line(name, "ours", "192 x 6 (base)", (n,), 2, stage=stage, per="tokens")
-            groups.append([line])
+        groups = growth_lines(quick)
     elif case == "gpu":
-        network, lengths = "192 x 6 (base)", (GPU_TOKENS,) * (64 if quick else GPU_CELLS)
-        name = f"{network}, {GPU_TOKENS:,} tokens a cell, GPU"
-        more = {"device": "cuda", "threads": measuring.machine()["cores"], "dtype": "bfloat16"}
-        groups.append([Line(name, w, network, lengths, **more) for w in ("ours", "torch")])
-        few = lengths[: 64 if quick else 512]  # geniml takes minutes for what ours takes a second for
-        groups.append(
-            [Line(f"{name}, {len(few)} cells", w, network, few, **more) for w in ("ours", "geniml")]
+        groups = gpu_lines(quick)
+    return groups
+
+
+def growth_lines(quick: bool) -> list[list[Line]]:
+    """More and more cells, and longer and longer ones."""
+    groups: list[list[Line]] = []
+    for network, counts in (
+        ("192 x 6 (base)", (20, 200, 1_000)),
+        ("64 x 1 (tiny)", (20, 200, 2_000, 20_000)),
+    ):
+        for n in counts[: 1 if quick else None]:
+            stage = f"encoder, {network}, ~500 tokens a cell"
+            lengths, name = realistic(n), f"{network}, {n:,} cells of ~500 tokens"
+            groups.append([Line(name, "ours", network, lengths, 2, stage=stage, per="tokens")])
+    for n in (512, 1_024, 2_048, 4_096, 8_192)[: 1 if quick else None]:
+        stage, name = (
+            "encoder, 192 x 6 (base), one cell",
+            f"192 x 6 (base), one cell of {n:,} tokens, 2 cores",
         )
-        _, layers, heads = NETWORKS[network]
-        for head in (24, 32):
-            extra = (("head", head), ("heads", heads), ("layers", layers))
-            groups[0].append(Line(name, "kernel", network, lengths, extra=extra, **more))
-        exact = Line(f"{name}, {len(few)} cells", "ours", network, few, **{**more, "dtype": "float32"})
-        groups[1].append(exact)  # what the distances of bfloat16 are taken to
+        line = Line(name, "ours", "192 x 6 (base)", (n,), 2, stage=stage, per="tokens")
+        groups.append([line])
+    return groups
+
+
+def gpu_lines(quick: bool) -> list[list[Line]]:
+    """Many cells on a GPU, beside torch's padded layers, geniml and the attention kernel alone."""
+    groups: list[list[Line]] = []
+    network, lengths = "192 x 6 (base)", (GPU_TOKENS,) * (64 if quick else GPU_CELLS)
+    name = f"{network}, {GPU_TOKENS:,} tokens a cell, GPU"
+    more = {"device": "cuda", "threads": measuring.machine()["cores"], "dtype": "bfloat16"}
+    groups.append([Line(name, w, network, lengths, **more) for w in ("ours", "torch")])
+    few = lengths[: 64 if quick else 512]  # geniml takes minutes for what ours takes a second for
+    groups.append([Line(f"{name}, {len(few)} cells", w, network, few, **more) for w in ("ours", "geniml")])
+    _, layers, heads = NETWORKS[network]
+    for head in (24, 32):
+        extra = (("head", head), ("heads", heads), ("layers", layers))
+        groups[0].append(Line(name, "kernel", network, lengths, extra=extra, **more))
+    exact = Line(f"{name}, {len(few)} cells", "ours", network, few, **{**more, "dtype": "float32"})
+    groups[1].append(exact)  # what the distances of bfloat16 are taken to
     return groups
 
 

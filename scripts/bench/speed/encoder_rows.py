@@ -12,9 +12,10 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -36,7 +37,7 @@ def ours(spec: dict[str, Any]) -> Encode:
     from atacsearch.tokens.token_sets import TokenSets
 
     encoder = Encoder(load_model(spec["model"]), spec["device"], spec["dtype"])
-    return lambda lists: encoder.encode(TokenSets.from_lists(lists))
+    return lambda lists: encoder.encode(TokenSets.from_lists(cast(list[Sequence[int]], lists)))
 
 
 def torch_padded(spec: dict[str, Any]) -> Encode:
@@ -84,7 +85,7 @@ def geniml(spec: dict[str, Any]) -> Encode:
 
     def encode(lists: Lists) -> np.ndarray:
         ids = [x.tolist() for x in lists]
-        return model.encode_tokenized_cells(ids, batch_size=BATCH).float().cpu().numpy()
+        return np.asarray(model.encode_tokenized_cells(ids, batch_size=BATCH).float().cpu().numpy())
 
     return encode
 
@@ -112,7 +113,7 @@ def kernel(spec: dict[str, Any]) -> Encode:
 def peaks(spec: dict[str, Any]) -> dict[str, float]:
     """What this machine reaches: FLOP/s of a matrix product, softmax elements/s, bytes/s of a copy."""
 
-    def best(call: Callable[[], Any], times: int) -> float:
+    def best(call: Callable[[], object], times: int) -> float:
         seconds = []
         for _ in range(times):
             wait(spec)
@@ -132,7 +133,7 @@ def peaks(spec: dict[str, Any]) -> dict[str, float]:
         rates = []
         for rows, inner, columns in shapes:
             a, b = torch.randn(rows, inner, dtype=dtype, **on), torch.randn(inner, columns, dtype=dtype, **on)
-            rates.append(2 * rows * inner * columns / best(lambda a=a, b=b: a @ b, 10))
+            rates.append(2 * rows * inner * columns / best(partial(torch.matmul, a, b), 10))
         found[f"flops_{name}"] = max(rates)
     scores = torch.randn(8, 64, 512, **on)  # 1 MB: in cache
     found["softmax_per_s"] = scores.numel() / best(lambda: torch.softmax(scores, -1), 20)

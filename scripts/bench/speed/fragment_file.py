@@ -41,7 +41,8 @@ SMALL = 1000  # lines of small.tsv
 
 def split(n: int) -> Ints:
     """Share n out among the chromosomes by their size."""
-    return np.diff(np.round(np.concatenate([[0], np.cumsum(SIZES)]) * (n / SIZES.sum())).astype(np.int64))
+    ends = np.round(np.concatenate([[0], np.cumsum(SIZES)]) * (n / SIZES.sum())).astype(np.int64)
+    return np.asarray(np.diff(ends))
 
 
 def draw_regions(rng: np.random.Generator, n: int, size: int) -> tuple[Ints, Ints]:
@@ -62,8 +63,8 @@ def draw_fragments(
     which = np.searchsorted(depth, rng.random(len(hit)) * depth[-1])
     middle[hit] = (regions[0] + regions[1])[which] // 2 + rng.normal(0, 200, len(hit)).astype(np.int64)
     kind = rng.choice(3, n, p=[0.5, 0.35, 0.15])
-    width = rng.normal(np.array([75, 200, 390])[kind], np.array([25, 25, 40])[kind])
-    width = np.clip(width, 20, 1000).astype(np.int64)
+    drawn = rng.normal(np.array([75, 200, 390])[kind], np.array([25, 25, 40])[kind])
+    width = np.clip(drawn, 20, 1000).astype(np.int64)
     start = np.clip(middle - width // 2, 0, size - width)
     order = np.argsort(start, kind="stable")
     return start[order], (start + width)[order]

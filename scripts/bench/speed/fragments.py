@@ -17,11 +17,10 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
-from bench.common.measuring import Row, finish, has, options, program, run
+from bench.common.measuring import Input, Row, finish, has, options, program, run
 
 TOKENIZE = Path(sys.executable).with_name("atacsearch")
 _TIMER = """
@@ -123,22 +122,22 @@ class Rounds:
     def __init__(self, repeats: int) -> None:
         self.repeats = repeats
         self.rows: list[Row] = []
-        self._work: list[tuple[Row, Sequence[str | Path], dict[str, Any], int]] = []
+        self._work: list[tuple[Row, Sequence[object], int | None, int]] = []
 
-    def add(self, row: Row, words: Sequence[str | Path | None], once: bool = False, **how: Any) -> None:
-        """A row and the command that measures it; nothing where its program is not there."""
+    def add(self, row: Row, words: Sequence[object], once: bool = False, cores: int | None = None) -> None:
+        """A row and the command that measures it; nothing where its program is not there (None among the words)."""
         if None not in words:
             self.rows.append(row)
-            self._work.append((row, [w for w in words if w is not None], how, 1 if once else self.repeats))
+            self._work.append((row, words, cores, 1 if once else self.repeats))
 
     def go(self) -> None:
         """Measure; round 0 does not count, and leaves out what runs once."""
         for number in range(self.repeats + 1):
-            for row, words, how, times in self._work:
+            for row, words, cores, times in self._work:
                 if times == 1 and number != 1:
                     continue
                 print(f"round {number}: {row.case}, {row.what}", file=sys.stderr)
-                found = run(words, **how)
+                found = run(words, cores=cores)
                 if number == 0:
                     continue
                 row.wall.append(found.pop("wall"))
@@ -165,7 +164,7 @@ def main() -> None:
         files = [place / name for name in ("universe.bed", "small.tsv", "fragments.tsv.gz")]
         target = place / "tokens.parquet"
         whole = [TOKENIZE, "tokenize", files[2], "--universe", files[0], "-o", target, "--min-fragments", "1"]
-        facts = {"size": lines, "per": "fragments"}
+        facts: Input = {"size": lines, "per": "fragments"}
         python = sys.executable
         for cores in (2, 1):
             rounds.add(
@@ -208,15 +207,16 @@ def main() -> None:
 def _grow(rounds: Rounds, place: Path, n: int, large: bool) -> None:
     """Another size: reading into memory, and where it is large the whole command, which holds parts only."""
     files = [place / name for name in ("universe.bed", "small.tsv", "fragments.tsv.gz")]
-    case, facts = f"{n / 1e6:g} M fragments", {"size": n, "per": "fragments", "threads": 2}
-    rounds.add(Row(f"{case}, bgzip", "read_items *", [], stage="fragments", **facts),
+    case = f"{n / 1e6:g} M fragments"
+    facts: Input = {"size": n, "per": "fragments"}
+    rounds.add(Row(f"{case}, bgzip", "read_items *", [], stage="fragments", threads=2, **facts),
                [sys.executable, "-c", READ, *files], once=large)  # fmt: skip
     if large:
         target = place / "tokens.parquet"
-        rounds.add(Row(f"{case}, to Parquet", "atacsearch tokenize", [], **facts),
+        rounds.add(Row(f"{case}, to Parquet", "atacsearch tokenize", [], threads=2, **facts),
                    [TOKENIZE, "tokenize", files[2], "--universe", files[0], "-o", target, "--min-fragments", "1"],
                    once=True)  # fmt: skip
-        rounds.add(Row(f"{case}, to Parquet", "gunzip -c", [], ours=False, **facts),
+        rounds.add(Row(f"{case}, to Parquet", "gunzip -c", [], ours=False, threads=2, **facts),
                    [program("gunzip"), "-c", files[2]], once=True)  # fmt: skip
 
 

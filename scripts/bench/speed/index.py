@@ -211,6 +211,37 @@ def build_rows(folder: Path, sizes: list[int], source: list[str]) -> list[Row]:
     return rows
 
 
+def serving_row(folder: Path, n: int) -> Row:
+    """A process that opens the index, answers the queries and ends."""
+    path, queries = index_path(folder, n), folder / "serve.npy"
+    child(SERVE, path, queries)  # reads what the next one finds in the system's memory
+    served = child(SERVE, path, queries)
+    facts = {k: round(v, 1) for k, v in served.items() if k not in ("wall", "cpu", "peak_mb")}
+    case = f"{ASK:,} queries to {n:,} cells"
+    return Row(case, "open, serve, end", [served["wall"]], peak_mb=served["peak_mb"], facts=facts)
+
+
+def growing_row(folder: Path, n: int, repeats: int, source: list[str]) -> Row:
+    """A little more published in a copy of the index, and how it serves afterwards."""
+    grown = grown_path(folder, n)
+    shutil.rmtree(grown, ignore_errors=True)
+    shutil.copytree(index_path(folder, n), grown, copy_function=os.link)
+    more = [
+        run([sys.executable, __file__, "--folder", folder, "--add", str(n), str(i), *source])
+        for i in range(repeats)
+    ]
+    served = child(SERVE, grown, folder / "serve.npy")
+    shutil.rmtree(grown)
+    return Row(
+        f"publish {ADDED:,} more in {n:,} cells",
+        "Writer.add, Writer.publish",
+        [r["wall"] for r in more],
+        cpu=[r["cpu"] for r in more],
+        peak_mb=max(r["peak_mb"] for r in more),
+        facts={"open_s": round(more[0]["open_s"], 3), "p50_ms_after": round(served["p50_ms"], 2)},
+    )
+
+
 def opening_rows(path: Path, n: int, repeats: int) -> list[Row]:
     """A new process that opens the index and answers one query by id."""
     case = f"open {n:,} cells, first answer"
@@ -292,38 +323,8 @@ def main() -> None:
         if n not in (sizes[0], sizes[-1]):
             continue
         rows += metadata_rows(path, n)
-        child(SERVE, path, folder / "serve.npy")  # reads what the next one finds in the system's memory
-        served = child(SERVE, path, folder / "serve.npy")
-        facts = {k: round(v, 1) for k, v in served.items() if k not in ("wall", "cpu", "peak_mb")}
-        what = "open, serve, end"
-        rows.append(
-            Row(
-                f"{ASK:,} queries to {n:,} cells",
-                what,
-                [served["wall"]],
-                peak_mb=served["peak_mb"],
-                facts=facts,
-            )
-        )
-        grown = grown_path(folder, n)
-        shutil.rmtree(grown, ignore_errors=True)
-        shutil.copytree(path, grown, copy_function=os.link)
-        more = [
-            run([sys.executable, __file__, "--folder", folder, "--add", str(n), str(i), *source])
-            for i in range(asked.repeats)
-        ]
-        served = child(SERVE, grown, folder / "serve.npy")
-        shutil.rmtree(grown)
-        rows.append(
-            Row(
-                f"publish {ADDED:,} more in {n:,} cells",
-                "Writer.add, Writer.publish",
-                [r["wall"] for r in more],
-                cpu=[r["cpu"] for r in more],
-                peak_mb=max(r["peak_mb"] for r in more),
-                facts={"open_s": round(more[0]["open_s"], 3), "p50_ms_after": round(served["p50_ms"], 2)},
-            )
-        )
+        rows.append(serving_row(folder, n))
+        rows.append(growing_row(folder, n, asked.repeats, source))
         rows += opening_rows(path, n, asked.repeats)  # last, for it drops what the system holds of the files
     finish("index", rows, asked.json, input=str(asked.input or "forebrain"), model_check=check)
 

@@ -26,6 +26,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
 from atacsearch.cache import cache_folder
+from atacsearch.model.heads.class_head import ClassHead
 from atacsearch.training.class_head.train import train_class_head
 from atacsearch.training.loops.batch_correction import BatchSettings, split_cells, train_batch
 from atacsearch.training.loops.metric_learning import CelltypeSettings, train_celltype
@@ -101,8 +102,8 @@ def vectors_of(step: str, work: Training, truth: Any, extent: Extent, seed: int)
         if loss == "head":
             train_class_head(model, LABEL, sets, truth, out, seed=seed, device="cpu")
             head = model.heads[LABEL]
-            found = (head.vectors(some, embed_sets(model, some)) for some in (sets, query))
-            return tuple(found)  # type: ignore[return-value]
+            assert isinstance(head, ClassHead)
+            return head.vectors(sets, embed_sets(model, sets)), head.vectors(query, embed_sets(model, query))
         if loss in TUNED:
             how = {"epochs": extent.tuning, "max_tokens": extent.max_tokens, "seed": seed, "loss": loss}
             train_celltype(model, sets, truth, out, CelltypeSettings(**how), device="cpu")
@@ -119,7 +120,7 @@ def figures(step: str, known: Any, asked: Any, truth: Any, hidden: Any, seed: in
     if ": " not in step:
         parts["all"] = (normalize(np.vstack([known, asked])), np.concatenate([truth, hidden]))
     for name, (vectors, labels) in parts.items():
-        found = agreement(labels, kmeans(vectors, len(np.unique(labels)), seed))
+        found = agreement(labels.tolist(), kmeans(vectors, len(np.unique(labels)), seed))
         row |= {f"{measure}_{name}": round(value, 4) for measure, value in found.items()}
     return row
 

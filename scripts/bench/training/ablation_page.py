@@ -71,8 +71,10 @@ def _grouped(rows: Sequence[dict[str, Any]], *names: str) -> dict[tuple[Any, ...
 
 
 def _steps(rows: Sequence[dict[str, Any]]) -> str:
-    header = ("data", "reference → query", "cells", "step", "kNN accuracy", "macro-F1")
-    header += ("ARI, all cells", "ARI, query", "seconds")
+    header = (
+        "data", "reference → query", "cells", "step", "kNN accuracy", "macro-F1",
+        "ARI, all cells", "ARI, query", "seconds",
+    )  # fmt: skip
     lines = []
     for (dataset, line, step), found in _grouped(rows, "dataset", "line", "step").items():
         cells = f"{found[0]['cells']:,} / {found[0]['query_cells']:,}"

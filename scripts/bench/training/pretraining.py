@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="*", default=list(ROWS), help="rows to run, by name")
     parser.add_argument("--json", type=Path, help="write the table here too")
     arguments = parser.parse_args()
-    table = []
+    table: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         data = parts(arguments.mop, folder, arguments.libraries)

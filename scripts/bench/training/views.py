@@ -14,10 +14,12 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse.linalg import svds
 from sklearn.decomposition import TruncatedSVD
 from sklearn.metrics import f1_score
@@ -94,7 +96,7 @@ def decomposition(cells: Cells, fold: Fold) -> dict[str, Any]:
     exact = svds(matrix.astype(np.float64), OLD_RANK + 1, random_state=0)[1]
     out: dict[str, Any] = {"cells": matrix.shape[0], "regions": matrix.shape[1]}
     out["ARPACK, exact"] = {"seconds": time.perf_counter() - began, "missed": 0.0}
-    ways = {
+    ways: dict[str, Callable[[], npt.NDArray[np.floating[Any]]]] = {
         f"scikit-learn, {OLD_ROUNDS} power iterations": lambda: (
             TruncatedSVD(OLD_RANK + 1, n_iter=OLD_ROUNDS, random_state=0).fit(matrix).singular_values_
         ),

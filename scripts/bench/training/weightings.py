@@ -10,11 +10,12 @@ macro-F1 of 15 nearest neighbours on 50 singular vectors fitted on the reference
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anndata
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.decomposition import TruncatedSVD
 from sklearn.metrics import accuracy_score, f1_score
@@ -22,7 +23,8 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import normalize
 
 K, RANK = 15, 50
-KERNELS = {
+Floats = npt.NDArray[np.float64]
+KERNELS: dict[str, Callable[[Floats], Floats]] = {
     "equal votes": lambda d: np.ones_like(d),
     "1 / distance": lambda d: 1.0 / d,
     "Gaussian of d / d_k": lambda d: np.exp(-((2 * d / d[:, -1:]) ** 2)),

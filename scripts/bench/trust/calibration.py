@@ -15,15 +15,19 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
+from atacsearch.client import open_index
 from atacsearch.model.heads.calibration import softmax
 from atacsearch.model.heads.label_head import unit
 from atacsearch.model.heads.measures import (
@@ -32,6 +36,9 @@ from atacsearch.model.heads.measures import (
     calibration_error,
     log_loss,
 )
+from atacsearch.query.annotate.calls import LabelCalls
+from atacsearch.query.annotate.transfer import transfer
+from atacsearch.readers.inputs.open import ReadOptions
 from atacsearch.tokens.tfidf import inverse_document_frequency, tfidf
 from atacsearch.tokens.token_sets import TokenSets
 from atacsearch.training.class_head.cross_fit import calibrated, cross_fit, folds_of
@@ -110,34 +117,35 @@ def main() -> None:
         arguments.page.write_text(text)
 
 
-def _tasks(arguments: argparse.Namespace) -> Any:
+def _tasks(arguments: argparse.Namespace) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    """Key of each row, and what makes it."""
     parts = arguments.part or ["calibration", "unknown"]
     for name in arguments.only.split(","):
         dataset = DATASETS[name]
         cells = dataset.read(shared_data(), arguments.folder)
-        about = {"dataset": name, "split": dataset.split, "labels": dataset.labels}
         for line in dataset.lines(name, cells):
             # One fold of those that are within a library stands for all: the others take as long.
             for fold in line.folds[:1] if "fold" in line.title else line.folds:
                 key = f"{line.key}, {fold.name}"
-                told = {**about, "line": line.title, "fold": fold.name}
+                about = {"dataset": name, "split": dataset.split, "labels": dataset.labels}
+                about |= {"line": line.title, "fold": fold.name}
                 if "calibration" in parts:
-                    yield (
-                        f"calibration: {key}",
-                        lambda c=cells, f=fold, t=told: {"part": "calibration", **t, **calibration_row(c, f)},
-                    )
+                    yield f"calibration: {key}", partial(_calibration_task, about, cells, fold)
                 if "unknown" in parts and name in LINEAGES and fold is line.folds[0]:
-                    for title, left_out in _left_out(name, cells, fold):
-                        yield (
-                            f"unknown: {key}, without {title}",
-                            lambda c=cells, f=fold, t=told, w=title, o=left_out, n=name: {
-                                "part": "unknown",
-                                **t,
-                                "without": w,
-                                "near": _is_near(n, o, c, f),
-                                **unknown_row(c, f, o),
-                            },
-                        )
+                    for title, types in _left_out(name, cells, fold):
+                        make = partial(_unknown_task, about, cells, fold, title, types)
+                        yield f"unknown: {key}, without {title}", make
+
+
+def _calibration_task(about: dict[str, str], cells: Cells, fold: Fold) -> dict[str, Any]:
+    return {"part": "calibration", **about, **calibration_row(cells, fold)}
+
+
+def _unknown_task(
+    about: dict[str, str], cells: Cells, fold: Fold, title: str, types: tuple[str, ...]
+) -> dict[str, Any]:
+    near = _is_near(about["dataset"], types, cells, fold)
+    return {"part": "unknown", **about, "without": title, "near": near, **unknown_row(cells, fold, types)}
 
 
 def _left_out(name: str, cells: Cells, fold: Fold) -> list[tuple[str, tuple[str, ...]]]:
@@ -169,12 +177,8 @@ def _measures(p: Any, truth: Any) -> dict[str, Any]:
     }
 
 
-def calibration_row(cells: Cells, fold: Fold) -> dict[str, Any]:
-    """Ours through the commands, and two simple ways, on one fold."""
-    from atacsearch.client import open_index
-    from atacsearch.query.annotate.transfer import transfer
-    from atacsearch.readers.inputs.open import ReadOptions
-
+def _annotated(cells: Cells, fold: Fold) -> tuple[LabelCalls, str]:
+    """The calls of a model and index that the commands make of the reference, and what is said of them."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         files = write_fold(cells, fold, folder)
@@ -186,24 +190,26 @@ def calibration_row(cells: Cells, fold: Fold) -> dict[str, Any]:
         command("index", "create", folder / "index", "--model", folder / "model")
         genome = [] if files.genome is None else ["--genome", files.genome]
         command("index", "add-cells", folder / "index", files.reference, *genome)
-        said: list[str] = []
-        client = open_index(folder / "index", say=said.append)
+        messages: list[str] = []
+        client = open_index(folder / "index", say=messages.append)
         items = client._read([files.query], ReadOptions(genome=files.genome))
         found = transfer(client.session, items, [LABEL]).calls[0]
         client.close()
+    return found, messages[-1]
+
+
+def calibration_row(cells: Cells, fold: Fold) -> dict[str, Any]:
+    """Ours through the commands, and two simple ways, on one fold."""
+    found, message = _annotated(cells, fold)
     truth = np.array([found.classes.index(x) if x in found.classes else -1 for x in cells.labels[fold.query]])
     here = (truth >= 0) & found.filled
     sets = [set(x) for x in found.sets(COVERAGE)]
     held = np.array([t >= 0 and found.classes[t] in s for t, s in zip(truth, sets, strict=True)])
-    status = np.array(found.status)
-    classes = np.array(found.classes)
     size = np.array([len(x) for x in sets])
+    unknown = np.array(found.status) == "unknown"
+    classes = np.array(found.classes)
     by_class = {
-        str(name): {
-            "n": int(rows.sum()),
-            "covered": float(held[rows].mean()),
-            "size": float(size[rows].mean()),
-        }
+        str(name): {"n": int(rows.sum()), **_mean(covered=held[rows], size=size[rows])}
         for code, name in enumerate(classes)
         if (rows := truth == code).any()
     }
@@ -212,42 +218,33 @@ def calibration_row(cells: Cells, fold: Fold) -> dict[str, Any]:
         batches = cells.batches[fold.query]
         for name in np.unique(batches):
             rows = here & (batches == name)
-            groups[str(name)] = {
-                **{
-                    k: v for k, v in _measures(found.probabilities[rows], truth[rows]).items() if k != "curve"
-                },
-                "covered": float(held[rows].mean()),
-                "size": float(size[rows].mean()),
-                "false_unknown": float((status[rows] == "unknown").mean()),
-            }
-    assert found.calibration is not None
+            measured = _measures(found.probabilities[rows], truth[rows])
+            del measured["curve"]
+            means = _mean(covered=held[rows], size=size[rows], false_unknown=unknown[rows])
+            groups[str(name)] = {**measured, **means}
     calibration = found.calibration
+    assert calibration is not None
+    n_groups, few = len(calibration.held_out.groups), calibration.few_groups()
+    trusted = n_groups >= 3 and not few
+    not_known = here & unknown
     return {
         "n": int(here.sum()),
         "n_new_types": int((truth < 0).sum()),
-        "held_out": {
-            "n": len(calibration.held_out),
-            "groups": len(calibration.held_out.groups),
-            "trusted": len(calibration.held_out.groups) >= 3 and not calibration.few_groups(),
-            "few": calibration.few_groups(),
-        },
-        "said": said[-1],
+        "held_out": {"n": len(calibration.held_out), "groups": n_groups, "trusted": trusted, "few": few},
+        "said": message,
         "methods": {
             OURS: _measures(found.probabilities[here], truth[here]),
             **_simple(cells, fold, classes, truth, here),
         },
-        "coverage": {
-            "asked": COVERAGE,
-            "measured": float(held[here].mean()),
-            "size": float(size[here].mean()),
-            "by_class": by_class,
-        },
-        "false_unknown": float((status[here] == "unknown").mean()),
-        "unknown_right": float((found.best == truth)[here & (status == "unknown")].mean())
-        if (here & (status == "unknown")).any()
-        else None,
+        "coverage": {"asked": COVERAGE, **_mean(measured=held[here], size=size[here]), "by_class": by_class},
+        **_mean(false_unknown=unknown[here]),
+        "unknown_right": float((found.best == truth)[not_known].mean()) if not_known.any() else None,
         "groups": groups,
     }
+
+
+def _mean(**columns: npt.NDArray[Any]) -> dict[str, float]:
+    return {name: float(values.mean()) for name, values in columns.items()}
 
 
 def _sets(cells: Cells, rows: Any) -> TokenSets:
@@ -281,7 +278,7 @@ def _simple(cells: Cells, fold: Fold, classes: Any, truth: Any, here: Any) -> di
 
 def _logistic(
     reference: TokenSets, query: TokenSets, codes: Any, n_classes: int, part: Any, v: int, weight: str | None
-) -> Any:
+) -> npt.NDArray[np.floating[Any]]:
     """[n, K] probabilities of the query by a regression on TF-IDF rows, its temperature fitted on folds."""
     idf = inverse_document_frequency(reference, v)
     x, xq = tfidf(reference, idf), tfidf(query, idf)

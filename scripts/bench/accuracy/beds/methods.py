@@ -159,7 +159,7 @@ def predicted_apart(similarity: Floats, kinds: Labels, may: Mask) -> Mask:
     nobody would be left, everybody who may answer stays.
     """
     lent = neighbours(similarity, kinds, may, 1)
-    out = may & (kinds[None, :] != np.array([kind or "" for kind in lent])[:, None])
+    out = np.asarray(may & (kinds[None, :] != np.array([kind or "" for kind in lent])[:, None]))
     out[~out.any(1)] = may[~out.any(1)]
     return out
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.accuracy.beds.held_out import LABELS, offered, together, unseen, vector_of
 from bench.accuracy.beds.methods import (
     COMPONENTS,
     BedFiles,
+    Floats,
     cosine,
     few_columns,
     idf_cosine,
@@ -23,14 +26,59 @@ from bench.accuracy.beds.methods import (
     trained,
     unit_columns,
 )
-from bench.accuracy.beds.tasks import FAMILIES, TASKS, Task, allowed, answerable, folds, joined, with_families
+from bench.accuracy.beds.tasks import (
+    FAMILIES,
+    TASKS,
+    Columns,
+    Mask,
+    Task,
+    allowed,
+    answerable,
+    folds,
+    joined,
+    with_families,
+)
+from bench.accuracy.shared.classifiers import Labels
 from bench.accuracy.shared.plan import Plan
-from bench.accuracy.shared.scores import binomial_interval, paired_bootstrap, score
+from bench.accuracy.shared.scores import binomial_interval, interval, paired_bootstrap, score
 from bench.common.cache import key_of, source_digest
 from bench.common.messages import note
 
 Calls = list[str | None]
+Rows = npt.NDArray[np.int64]
 KS = (1, 5)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A task as it is asked: which files are asked, and which may answer.
+
+    Attributes:
+        task: of the table.
+        left_out: column whose values are left out whole too, or None.
+        rows: files of the task.
+        labels: [n] true labels.
+        may: [n, n] whether the file of the column may answer for that of the row.
+        eligible: [n] whether the file is asked, and some file that may answer has its label.
+        total: number of files asked.
+        split: training and left-out places of each fold, into `rows`.
+        content: digest of the files, their labels and who may answer.
+    """
+
+    task: Task
+    left_out: str | None
+    rows: Rows
+    labels: Labels
+    may: Mask
+    eligible: Mask
+    total: int
+    split: list[tuple[Rows, Rows]]
+    content: str
+
+    @property
+    def title(self) -> str:
+        """In messages."""
+        return self.task.name + ("" if self.left_out is None else f", other {self.left_out}")
 
 
 def run_tasks(
@@ -46,74 +94,72 @@ def run_tasks(
     """
     columns = with_families(files.columns)
     out = []
-    similar: dict[str, Any] = {}
+    similar: dict[str, Floats] = {}
     for task in tasks:
-        rows = task.files(columns)
-        if len(rows) < 2:
+        if len(task.files(columns)) < 2:
             note(f"{task.name}: no files; left out")
             continue
-        for apart in (None, group) if group in columns else (None,):
-            out += _task_rows(files, columns, task, rows, apart, plan, similar)
+        for left_out in (None, group) if group in columns else (None,):
+            question = _question(files, columns, task, left_out)
+            if question is None:
+                note(f"{task.name}: no file can be answered without its own {left_out}; left out")
+                continue
+            found = _neighbour_rows(files, columns, question, plan, similar)
+            found += _trained_rows(files, question, plan)
+            found += _ours(files, columns, question, plan)
+            out += [_summary(question, row) for row in found] + _gains(question, found)
     return out
 
 
-def _task_rows(
-    files: BedFiles,
-    columns: Mapping[str, Any],
-    task: Task,
-    rows: Any,
-    apart: str | None,
-    plan: Plan,
-    similar: dict[str, Any],
-) -> list[dict[str, Any]]:
+def _question(files: BedFiles, columns: Columns, task: Task, left_out: str | None) -> Question | None:
+    """None where no file has an answer."""
+    rows = task.files(columns)
     labels = columns[task.label][rows]
     groups = task.groups(columns)
-    may = allowed(groups, rows, None if apart is None else columns[apart])
+    may = allowed(groups, rows, None if left_out is None else columns[left_out])
     roles = columns["role"][rows]
     may &= roles[None, :] != "query"
     eligible = answerable(labels, may) & (roles != "reference")
-    asked = int((roles != "reference").sum())
     if not eligible.any():
-        note(f"{task.name}: no file can be answered without its own {apart}; left out")
-        return []
-    grouped = groups[rows] if apart is None else columns[apart][rows]
+        return None
     if (roles == "both").all():
-        split = list(folds(labels, grouped))
+        split = list(folds(labels, groups[rows] if left_out is None else columns[left_out][rows]))
     else:
         split = [(np.flatnonzero(roles != "query"), np.flatnonzero(roles != "reference"))]
     content = key_of(
         columns["file"][rows].tolist(), columns["n_regions"][rows].tolist() if "n_regions" in columns else 0
     )
     content = key_of(content, labels.tolist(), may.astype(int).tolist(), files.matrix.shape)
+    total = int((roles != "reference").sum())
+    return Question(task, left_out, rows, labels, may, eligible, total, split, content)
 
-    def simple(name: str, settings: str, call: Callable[[], Calls]) -> dict[str, Any] | None:
-        if not plan.wants(name):
-            return None
-        key = key_of("beds", content, name, settings)
-        if plan.cache.get(key) is None:
-            if plan.only_cached:
-                return None
-            note(f"{task.name}{'' if apart is None else f', other {apart}'}: {name}")
 
-        def make() -> Any:
-            began = time.perf_counter()
-            calls = call()
-            return {
-                "task": task.name,
-                "method": name,
-                "seconds": round(time.perf_counter() - began, 2),
-            }, calls
+def _kept(
+    question: Question, plan: Plan, name: str, settings: str, call: Callable[[], Calls]
+) -> list[dict[str, Any]]:
+    """The row of a simple method, from the cache or made now; none where it is not wanted."""
+    if not plan.wants(name):
+        return []
+    key = key_of("beds", question.content, name, settings)
+    if plan.cache.get(key) is None:
+        if plan.only_cached:
+            return []
+        note(f"{question.title}: {name}")
 
-        row = plan.cache.made(key, make)
-        return {**row, "calls": [plan.cache.predictions(key)]}
+    def make() -> tuple[dict[str, Any], Calls]:
+        began = time.perf_counter()
+        calls = call()
+        seconds = round(time.perf_counter() - began, 2)
+        return {"task": question.task.name, "method": name, "seconds": seconds}, calls
 
-    def of(name: str, make: Callable[[Any], Any], rows_of: Any) -> Any:
-        if name not in similar:
-            similar[name] = make(rows_of)
-        return similar[name][np.ix_(rows, rows)]
+    return [{**plan.cache.made(key, make), "calls": [plan.cache.predictions(key)]}]
 
-    found = []
-    measures: dict[str, tuple[Callable[[Any], Any], Any]] = {
+
+def _neighbour_rows(
+    files: BedFiles, columns: Columns, question: Question, plan: Plan, similar: dict[str, Floats]
+) -> list[dict[str, Any]]:
+    """Nearest files by each measure; `similar` keeps the similarities of all files."""
+    measures: dict[str, tuple[Callable[[Any], Floats], Any]] = {
         "Jaccard": (jaccard, files.matrix),
         "IDF cosine": (idf_cosine, files.matrix),
         f"TF-IDF + SVD {COMPONENTS}": (svd_cosine, files.matrix),
@@ -121,59 +167,60 @@ def _task_rows(
     vectors = _vectors(files, plan)
     measures |= {name: (cosine, values) for name, values in vectors.items()}
     kinds = joined(columns, ("assay", "target")) if {"assay", "target"} <= set(columns) else None
-    for name, (make, values) in measures.items():
+    found = []
+    for name, (measure, values) in measures.items():
         settings = "v1" if name not in vectors else key_of(values.tobytes().hex())
+
+        def near(
+            name: str = name, measure: Callable[[Any], Floats] = measure, values: Any = values
+        ) -> Floats:
+            if name not in similar:
+                similar[name] = measure(values)
+            return similar[name][np.ix_(question.rows, question.rows)]
+
+        def vote(k: int, near: Callable[[], Floats] = near) -> Calls:
+            return neighbours(near(), question.labels, question.may, k)
+
+        def without_predicted(near: Callable[[], Floats] = near) -> Calls:
+            assert kinds is not None
+            may = predicted_apart(near(), kinds[question.rows], question.may)
+            return neighbours(near(), question.labels, may, 1)
+
         for k in KS:
-            found.append(
-                simple(
-                    f"{name} + kNN-{k}",
-                    settings,
-                    lambda name=name, make=make, values=values, k=k: neighbours(
-                        of(name, make, values), labels, may, k
-                    ),
-                )
-            )
-        if kinds is not None and task.label == "cell_type":
+            found += _kept(question, plan, f"{name} + kNN-{k}", settings, partial(vote, k))
+        if kinds is not None and question.task.label == "cell_type":
+            title = f"{name} + kNN-1 without predicted assay and target"
+            found += _kept(question, plan, title, settings, without_predicted)
+    return found
 
-            def without_predicted(name: str = name, make: Any = make, values: Any = values) -> Calls:
-                near = of(name, make, values)
-                return neighbours(near, labels, predicted_apart(near, kinds[rows], may), 1)
 
-            found.append(
-                simple(f"{name} + kNN-1 without predicted assay and target", settings, without_predicted)
-            )
-    trainable = {"TF-IDF": ("v1", few_columns, files.matrix)}
-    trainable |= {name: (key_of(v.tobytes().hex()), unit_columns, v) for name, v in vectors.items()}
+def _trained_rows(files: BedFiles, question: Question, plan: Plan) -> list[dict[str, Any]]:
+    """Logistic regression on the files of the other folds."""
+    trainable: dict[str, tuple[str, Callable[[Any, Any], tuple[Floats, Floats]], Any]] = {
+        "TF-IDF": ("v1", few_columns, files.matrix)
+    }
+    for name, values in _vectors(files, plan).items():
+        trainable[name] = key_of(values.tobytes().hex()), unit_columns, values
+    found = []
     for name, (settings, turn, values) in trainable.items():
 
         @cache
-        def sides(turn: Any = turn, values: Any = values) -> list[Any]:
-            return [turn(values[rows[train]], values[rows[test]]) for train, test in split]
+        def sides(
+            turn: Callable[[Any, Any], tuple[Floats, Floats]] = turn, values: Any = values
+        ) -> list[tuple[Floats, Floats]]:
+            rows = question.rows
+            return [turn(values[rows[train]], values[rows[test]]) for train, test in question.split]
+
+        def train(balanced: bool, sides: Callable[[], list[tuple[Floats, Floats]]] = sides) -> Calls:
+            return trained(sides(), question.labels, question.split, balanced)
 
         for balanced in (False, True):
-            found.append(
-                simple(
-                    f"{name} + {'balanced ' * balanced}logistic, folds",
-                    settings,
-                    lambda sides=sides, balanced=balanced: trained(sides(), labels, split, balanced),
-                )
-            )
-    found += _ours(files, columns, task, rows, may, apart, plan)
-    whole = [row for row in found if row is not None]
-    return [_summary(task, apart, labels, eligible, asked, row) for row in whole] + _gains(
-        task, apart, labels, eligible, whole
-    )
+            title = f"{name} + {'balanced ' * balanced}logistic, folds"
+            found += _kept(question, plan, title, settings, partial(train, balanced))
+    return found
 
 
-def _ours(
-    files: BedFiles,
-    columns: Mapping[str, Any],
-    task: Task,
-    rows: Any,
-    may: Any,
-    apart: str | None,
-    plan: Plan,
-) -> Iterable[dict[str, Any]]:
+def _ours(files: BedFiles, columns: Columns, question: Question, plan: Plan) -> Iterator[dict[str, Any]]:
     """Ours: heads that never saw the files asked; nearest file that may answer by the vector of the label.
 
     With ten folds of files that share their labels, the same for every task; with a collection left out, also with
@@ -185,7 +232,7 @@ def _ours(
     if not offered():
         note("this atacsearch has no `train bulk`: its rows are left out")
         return
-    fixed = (columns["role"] != "both").any()
+    fixed, left_out = (columns["role"] != "both").any(), question.left_out
     splits: dict[str, list[tuple[Any, Any]]] = {}
     if fixed:
         splits["given split"] = [
@@ -193,10 +240,10 @@ def _ours(
         ]
     else:
         splits["ten folds"] = together(columns, None)
-        if apart is not None:
-            splits[f"heads without the {apart}"] = together(columns, apart)
+        if left_out is not None:
+            splits[f"heads without the {left_out}"] = together(columns, left_out)
     for name, split in splits.items():
-        each = [_seed(files, columns, task, rows, may, split, seed, plan) for seed in plan.seeds]
+        each = [_seed(files, columns, question, split, seed, plan) for seed in plan.seeds]
         whole = [found for found in each if found is not None]
         if not whole:
             continue
@@ -207,21 +254,20 @@ def _ours(
             "calls": [nearest for nearest, _, _ in whole],
             **row,
         }
-        if all(called is not None for _, called, _ in whole) and (apart is None or "heads" in name):
+        if all(called is not None for _, called, _ in whole) and (left_out is None or "heads" in name):
             yield {"method": f"{plan.ours}, annotate, {name}", "calls": [c for _, c, _ in whole], **row}
 
 
 def _seed(
     files: BedFiles,
-    columns: Mapping[str, Any],
-    task: Task,
-    rows: Any,
-    may: Any,
-    split: Sequence[tuple[Any, Any]],
+    columns: Columns,
+    question: Question,
+    split: Sequence[tuple[Rows, Rows]],
     seed: int,
     plan: Plan,
 ) -> tuple[Calls, Calls | None, float] | None:
     """Labels by the nearest file that may answer, by `annotate` where the task has no rules by file, and seconds."""
+    task, rows = question.task, question.rows
     label, place = vector_of(task), {int(row): i for i, row in enumerate(rows)}
     nearest: Calls = [None] * len(rows)
     called: Calls = [None] * len(rows)
@@ -245,17 +291,17 @@ def _seed(
         seconds += found.seconds
         there = np.flatnonzero(np.isin(found.training, rows))
         voters = np.array([place[int(row)] for row in found.training[there]], np.int64)
-        says = found.calls.get(task.name)
+        named = found.calls.get(task.name)
         for i, row in enumerate(found.asked):
             if int(row) not in place:
                 continue
             own = place[int(row)]
             if label in found.cosines:
-                near = np.where(may[own, voters], found.cosines[label][i, there], -np.inf)
+                near = np.where(question.may[own, voters], found.cosines[label][i, there], -np.inf)
                 if len(near) and np.isfinite(near.max()):
                     nearest[own] = str(columns[task.label][rows[voters[int(near.argmax())]]])
-            if says is not None:
-                called[own] = _family(task, says[i]) or None
+            if named is not None:
+                called[own] = _family(task, named[i]) or None
     return nearest, called if answered else None, seconds
 
 
@@ -279,21 +325,20 @@ def _vectors(files: BedFiles, plan: Plan) -> dict[str, Any]:
     return out
 
 
-def _summary(
-    task: Task, apart: str | None, labels: Any, eligible: Any, asked: int, row: Mapping[str, Any]
-) -> dict[str, Any]:
-    truth = labels[eligible]
-    each = [[calls[i] for i in np.flatnonzero(eligible)] for calls in row["calls"]]
+def _summary(question: Question, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Scores of a method, mean and standard deviation over seeds."""
+    truth = question.labels[question.eligible].tolist()
+    each = [[calls[i] for i in np.flatnonzero(question.eligible)] for calls in row["calls"]]
     scores = [score(truth, calls) for calls in each]
     hits = round(float(np.mean([s["accuracy"] for s in scores])) * len(truth))
     low, high = binomial_interval(hits, len(truth))
     out = {
-        "task": task.name,
-        "left_out": apart or "",
+        "task": question.task.name,
+        "left_out": question.left_out or "",
         "method": row["method"],
         "ours": bool(row.get("ours")),
         "eligible": len(truth),
-        "total": asked,
+        "total": question.total,
         "accuracy_interval": [round(low, 4), round(high, 4)],
         "seconds": row["seconds"],
     }
@@ -304,14 +349,10 @@ def _summary(
     return out
 
 
-def _gains(
-    task: Task, apart: str | None, labels: Any, eligible: Any, rows: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def _gains(question: Question, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Ours minus each simple method, as rows with `baseline`."""
-    from bench.accuracy.shared.scores import interval
-
-    places = np.flatnonzero(eligible)
-    truth = labels[places].tolist()
+    places = np.flatnonzero(question.eligible)
+    truth = question.labels[places].tolist()
     sides = {
         row["method"]: (bool(row.get("ours")), [[calls[i] for i in places] for calls in row["calls"]])
         for row in rows
@@ -323,8 +364,14 @@ def _gains(
                 drawn = paired_bootstrap(truth, mine, theirs)["accuracy"]
                 a, b = (np.mean([score(truth, c)["accuracy"] for c in side]) for side in (mine, theirs))
                 low, high = interval(drawn)
-                words = {"task": task.name, "left_out": apart or "", "method": name, "baseline": other}
+                about = {"task": question.task.name, "left_out": question.left_out or ""}
+                names = {"method": name, "baseline": other}
                 out.append(
-                    {**words, "gain": round(float(a - b), 4), "interval": [round(low, 4), round(high, 4)]}
+                    {
+                        **about,
+                        **names,
+                        "gain": round(float(a - b), 4),
+                        "interval": [round(low, 4), round(high, 4)],
+                    }
                 )
     return out

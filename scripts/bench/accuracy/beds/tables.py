@@ -79,7 +79,8 @@ def headline(rows: Sequence[Mapping[str, Any]]) -> str:
         named = [row for row in simple if NAMED in row["method"]]
         best = max(simple, key=lambda row: row["accuracy"]) if simple else None
         ours = [row for row in own if row["ours"]]
-        for row in ours or [None]:
+        rivals: list[Mapping[str, Any] | None] = [*ours] or [None]
+        for row in rivals:
             some = row or best
             if some is None:
                 continue

@@ -84,7 +84,7 @@ def allowed(groups: npt.NDArray[Any], rows: npt.NDArray[np.int64], also_apart: A
         also_apart: [all] another grouping, such as the collection, that must differ too; or None.
     """
     group = groups[rows]
-    out = group[:, None] != group[None, :]
+    out = np.asarray(group[:, None] != group[None, :])
     if also_apart is not None:
         other = also_apart[rows]
         out &= other[:, None] != other[None, :]
@@ -94,7 +94,7 @@ def allowed(groups: npt.NDArray[Any], rows: npt.NDArray[np.int64], also_apart: A
 
 def answerable(labels: npt.NDArray[np.str_], may: Mask) -> Mask:
     """[n] whether some file that may answer has the right label."""
-    return ((labels[:, None] == labels[None, :]) & may).any(1)
+    return np.asarray(((labels[:, None] == labels[None, :]) & may).any(1))
 
 
 def folds(

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -58,6 +58,16 @@ class Task:
 
 
 Call = Callable[[Task], Labels]
+
+
+class Classify(Protocol):
+    """A classifier of `bench.accuracy.shared.classifiers` that chooses its C."""
+
+    def __call__(
+        self, reference: Any, labels: Labels, query: Any, grid: Grid, *, balanced: bool, groups: Any
+    ) -> tuple[Labels, float]:
+        """Labels of the query, and C."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -171,7 +181,7 @@ def _together(task: Task) -> Any:
     return sp.vstack([task.reference, task.query]).tocsr()
 
 
-def _sparse(classify: Any, grid: Grid, balanced: bool) -> Call:
+def _sparse(classify: Classify, grid: Grid, balanced: bool) -> Call:
     def call(task: Task) -> Labels:
         weights = TfIdf.fit(task.reference)
         reference, query = (weights.transform(m) for m in (task.reference, task.query))

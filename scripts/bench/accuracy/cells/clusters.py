@@ -118,7 +118,7 @@ def run_clusters(
                     note(f"{name}: {way} on {title}, seed {seed}")
                     about = {"dataset": name, "vectors": title, "clusters": way, "seed": seed}
                     clusters = cluster(vectors, k, seed)
-                    scores = agreement(cells.labels, clusters)
+                    scores = agreement(cells.labels.tolist(), clusters)
                     named = [str(c) for c in clusters]
                     row = cache.put(key, {**about, **scores, "found": len(np.unique(clusters))}, named)
                 if row is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.accuracy.cells.baselines import ENDS, Method, Task, label_vectors, methods
 from bench.accuracy.cells.product import transfer
@@ -19,6 +21,10 @@ from bench.common.commands import has_option
 from bench.common.datasets import Cells, Fold, Line
 from bench.common.folds import write_fold
 from bench.common.messages import note
+
+Floats = npt.NDArray[np.float64]
+Made = tuple[dict[str, Any], Sequence[str | None]]  # facts of a row, and the labels that were given
+Found = tuple[str, str, int, dict[str, Any]]  # method, kind, seed and row
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ def run_lines(cells: Cells, lines: Iterable[Line], plan: Plan) -> list[Result]:
     for line in lines:
         rows: dict[tuple[str, str], dict[int, list[dict[str, Any]]]] = {}
         for fold in line.folds:
-            for name, kind, seed, row in _fold_rows(cells, line, fold, known, plan):
+            for name, kind, seed, row in FoldRows(cells, line, fold, plan).rows(known):
                 rows.setdefault((name, kind), {}).setdefault(seed, []).append(row)
         truth = tuple(np.concatenate([cells.labels[fold.query] for fold in line.folds]).tolist())
         for (name, kind), seeds in rows.items():
@@ -75,89 +81,87 @@ def run_lines(cells: Cells, lines: Iterable[Line], plan: Plan) -> list[Result]:
     return results
 
 
-def _fold_rows(
-    cells: Cells, line: Line, fold: Fold, known: Sequence[Method], plan: Plan
-) -> Iterable[tuple[str, str, int, dict[str, Any]]]:
-    """Method, kind, seed and row, of one fold."""
-    split = key_of(cells.digest, fold.reference.tolist(), fold.query.tolist())
-    batches = None
-    if cells.batches is not None:
-        batches = cells.batches[fold.reference], cells.batches[fold.query]
-    task = Task(cells.matrix[fold.reference], cells.matrix[fold.query], cells.labels[fold.reference], batches)
+class FoldRows:
+    """The rows of one fold of a line, from the cache or made now."""
 
-    def row_of(name: str, kind: str, seed: int, drawn: bool, settings: str, make: Any = None) -> Any:
-        key = key_of("cells", split, name, kind, settings, seed)
-        if plan.cache.get(key) is None:
-            if plan.only_cached or make is None:
-                return None
-            note(f"{line.key}, {fold.name}: {name}, {kind}" + (f", seed {seed}" if drawn else ""))
-        about = {"dataset": line.dataset, "line": line.title, "fold": fold.name, "method": name}
-        about |= {"kind": kind, "seed": seed, "drawn": drawn}
+    def __init__(self, cells: Cells, line: Line, fold: Fold, plan: Plan) -> None:
+        self.cells, self.line, self.fold, self.plan = cells, line, fold, plan
+        self.split = key_of(cells.digest, fold.reference.tolist(), fold.query.tolist())
+        batches = None
+        if cells.batches is not None:
+            batches = cells.batches[fold.reference], cells.batches[fold.query]
+        labels = cells.labels[fold.reference]
+        self.task = Task(cells.matrix[fold.reference], cells.matrix[fold.query], labels, batches)
 
-        def whole() -> Any:
+    def rows(self, known: Sequence[Method]) -> Iterator[Found]:
+        """Method, kind, seed and row of the simple methods, of given vectors and of ours."""
+        for method in known:
+            for seed in self.plan.seeds if method.drawn else (0,):
+                make = None if method.missing else partial(self._simple, method, seed)
+                yield from self._row(method.name, method.kind, seed, method.drawn, method.settings, make)
+        for name, vectors in self.plan.vectors.items():
+            yield from self._vector_rows(name, vectors)
+        for kind in self.plan.kinds:
+            if not self.plan.wants(OURS):
+                continue
+            if kind == "transductive" and not has_option("--unlabelled", "train", "celltype"):
+                note("train celltype has no --unlabelled: the transductive rows of ours are left out")
+                continue
+            for seed in self.plan.seeds:
+                make = partial(self._ours, kind, seed)
+                yield from self._row(self.plan.ours, kind, seed, True, source_digest(), make)
+
+    def _row(
+        self, name: str, kind: str, seed: int, drawn: bool, settings: str, make: Callable[[], Made] | None
+    ) -> Iterator[Found]:
+        """The row under its key; nothing where it is not there and may or can not be made."""
+        cache = self.plan.cache
+        key = key_of("cells", self.split, name, kind, settings, seed)
+        row = cache.get(key)
+        if row is None:
+            if self.plan.only_cached or make is None:
+                return
+            note(f"{self.line.key}, {self.fold.name}: {name}, {kind}" + (f", seed {seed}" if drawn else ""))
+            about = {"dataset": self.line.dataset, "line": self.line.title, "fold": self.fold.name}
             facts, labels = make()
-            return {**about, **facts}, labels
+            row = cache.put(
+                key, {**about, "method": name, "kind": kind, "seed": seed, "drawn": drawn, **facts}, labels
+            )
+        yield name, kind, seed, row
 
-        return plan.cache.made(key, whole)
+    def _simple(self, method: Method, seed: int) -> Made:
+        task = self.task
+        task.seed, task.chosen, task.used = seed, {}, set()
+        shared = task.spent
+        began = time.perf_counter()
+        labels = method.call(task)
+        # A shared embedding counts in full for each method that uses it, whoever made it.
+        spent = time.perf_counter() - began - (task.spent - shared)
+        spent += sum(task.kept[key][1] for key in task.used)
+        return {"seconds": round(spent, 2), "chosen": task.chosen}, labels.tolist()
 
-    for method in known:
-        for seed in plan.seeds if method.drawn else plan.seeds[:1]:
+    def _ours(self, kind: str, seed: int) -> Made:
+        with tempfile.TemporaryDirectory() as temporary:
+            files = write_fold(self.cells, self.fold, Path(temporary))
+            labels, took = transfer(files, Path(temporary), kind=kind, seed=seed, extra=self.plan.extra)
+        return took, labels
 
-            def simple(method: Method = method, seed: int = seed) -> Any:
-                task.seed, task.chosen, task.used = seed, {}, set()
-                shared = task.spent
-                began = time.perf_counter()
-                labels = method.call(task)
-                # A shared embedding counts in full for each method that uses it, whoever made it.
-                spent = time.perf_counter() - began - (task.spent - shared)
-                spent += sum(task.kept[key][1] for key in task.used)
-                return {"seconds": round(spent, 2), "chosen": task.chosen}, labels.tolist()
+    def _vector_rows(self, name: str, vectors: Mapping[str, Floats]) -> Iterator[Found]:
+        ids = self.cells.ids
+        lacking = sum(cell not in vectors for cell in ids)
+        if lacking:
+            note(f"{name}: {lacking:,} of {len(ids):,} cells have no vector there; left out")
+            return
+        sides = [
+            np.array([vectors[cell] for cell in ids[rows]], np.float64)
+            for rows in (self.fold.reference, self.fold.query)
+        ]
+        content = key_of([side.tobytes().hex() for side in sides])
 
-            at = seed if method.drawn else 0
-            make = None if method.missing else simple
-            row = row_of(method.name, method.kind, at, method.drawn, method.settings, make)
-            if row is not None:
-                yield method.name, method.kind, at, row
-    for name, vectors in plan.vectors.items():
-        yield from _vector_rows(name, vectors, cells, fold, task, row_of)
-    for kind in plan.kinds:
-        if not plan.wants(OURS):
-            continue
-        if kind == "transductive" and not has_option("--unlabelled", "train", "celltype"):
-            note("train celltype has no --unlabelled: the transductive rows of ours are left out")
-            continue
-        for seed in plan.seeds:
-
-            def ours(kind: str = kind, seed: int = seed) -> Any:
-                with tempfile.TemporaryDirectory() as temporary:
-                    files = write_fold(cells, fold, Path(temporary))
-                    labels, took = transfer(files, Path(temporary), kind=kind, seed=seed, extra=plan.extra)
-                return took, labels
-
-            row = row_of(plan.ours, kind, seed, True, source_digest(), ours)
-            if row is not None:
-                yield plan.ours, kind, seed, row
-
-
-def _vector_rows(
-    name: str, vectors: dict[str, Any], cells: Cells, fold: Fold, task: Task, row_of: Any
-) -> Iterable[tuple[str, str, int, dict[str, Any]]]:
-    lacking = sum(cell not in vectors for cell in cells.ids)
-    if lacking:
-        note(f"{name}: {lacking:,} of {len(cells.ids):,} cells have no vector there; left out")
-        return
-    sides = [
-        np.array([vectors[cell] for cell in cells.ids[rows]], np.float64)
-        for rows in (fold.reference, fold.query)
-    ]
-    content = key_of([side.tobytes().hex() for side in sides])
-    for end in ENDS:
-
-        def make(end: str = end) -> Any:
+        def make(end: str) -> Made:
             began = time.perf_counter()
-            labels, chosen = label_vectors(sides[0], task.labels, sides[1], end, task.groups)
+            labels, chosen = label_vectors(sides[0], self.task.labels, sides[1], end, self.task.groups)
             return {"seconds": round(time.perf_counter() - began, 2), "chosen": chosen}, labels.tolist()
 
-        row = row_of(f"{name} + {end}", KINDS[0], 0, False, content, make)
-        if row is not None:
-            yield f"{name} + {end}", KINDS[0], 0, row
+        for end in ENDS:
+            yield from self._row(f"{name} + {end}", KINDS[0], 0, False, content, partial(make, end))

@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 def inverse_frequency(matrix: Any) -> Floats:
     """[n_regions] log(n / (1 + cells with the region open)), never below 0: the weights of SnapATAC2."""
     counts = np.asarray((matrix != 0).sum(0)).ravel()
-    return np.maximum(np.log(matrix.shape[0] / (1.0 + counts)), 0.0)
+    return np.asarray(np.maximum(np.log(matrix.shape[0] / (1.0 + counts)), 0.0))
 
 
 def leading(matrix: Any, rank: int) -> tuple[Floats, Floats, Floats]:
