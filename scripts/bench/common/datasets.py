@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from atacsearch.genome.datasets import fetch
 from bench.common.commands import command
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
 
 Rows = npt.NDArray[np.int64]
 FOLDS = 5
@@ -43,7 +47,7 @@ class Cells:
         universe: BED file of the regions, where the product built it.
     """
 
-    matrix: Any
+    matrix: csr_matrix
     ids: npt.NDArray[np.str_]
     labels: npt.NDArray[np.str_]
     regions: Sequence[str]
@@ -105,7 +109,7 @@ class Dataset:
         return self.split.startswith("cross")
 
 
-def binary(matrix: Any) -> Any:
+def binary(matrix: csr_matrix) -> csr_matrix:
     """CSR float32, 1 where `matrix` is not zero, indices sorted."""
     import scipy.sparse as sp
 

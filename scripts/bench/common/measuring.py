@@ -122,19 +122,19 @@ def run(
         env: environment variables besides those of this process.
         cores: keep it to that many processors.
     """
-    listened = Path(str(command[0])).name.startswith("python")
+    is_python = Path(str(command[0])).name.startswith("python")
     allowed = sorted(os.sched_getaffinity(0))[:cores] if cores else None
     began = time.perf_counter()
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             [str(part) for part in command],
-            stdout=subprocess.PIPE if listened else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if is_python else subprocess.DEVNULL,
             stderr=errors,
             text=True,
             env={**os.environ, **(env or {})},
             preexec_fn=(lambda: os.sched_setaffinity(0, allowed)) if allowed else None,
         )
-        said = process.stdout.read() if process.stdout else ""
+        output = process.stdout.read() if process.stdout else ""
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall = time.perf_counter() - began
@@ -142,7 +142,7 @@ def run(
             errors.seek(0)
             sys.exit(f"{command} failed with status {process.returncode}: {errors.read()[-2000:]}")
     found = {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1e3}
-    lines = said.strip().splitlines()
+    lines = output.strip().splitlines()
     return {**found, **json.loads(lines[-1])} if lines and lines[-1].startswith("{") else found
 
 
@@ -158,8 +158,8 @@ def timed(call: Callable[[], T], times: int, warm: int = 1) -> tuple[list[float]
     return walls, cpus, answer
 
 
-def has(python: str | None, package: str) -> str | None:
-    """Version of a package in a peer environment, None where there is none; says so on stderr."""
+def peer_version(python: str | None, package: str) -> str | None:
+    """Version of a package in a peer environment, None where there is none; a line on stderr tells."""
     if python is not None:
         ask = f"import importlib.metadata as m; print(m.version({package!r}))"
         got = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=False)
@@ -173,7 +173,7 @@ def has(python: str | None, package: str) -> str | None:
 
 
 def program(name: str) -> str | None:
-    """Path of a program, None where there is none; says so on stderr."""
+    """Path of a program, None where there is none; a line on stderr tells."""
     found = shutil.which(name)
     if found is None:
         print(f"no {name}: its rows are left out", file=sys.stderr)

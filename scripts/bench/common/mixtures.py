@@ -4,7 +4,7 @@ Each made cell has two real parents. Both keep a random 50 to 90 % of their regi
 part of that again, and the union is the made cell. The model is a warm-started one without attention layers
 (hidden 192) fine-tuned on the cell types, whose encoding is a weighted mean of token rows, so that a million
 cells take about a minute; `check` proves on a sample that the encoder gives the same. Queries are made of
-parents that the collection never saw. Cells are made in blocks with seeds of their own: a smaller collection is
+parents that the collection never saw. Cells are made in chunks with seeds of their own: a smaller collection is
 the beginning of a larger.
 """
 
@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,13 @@ import pyarrow as pa
 from atacsearch.genome.intervals import concat_ranges, sorted_unique
 from atacsearch.tokens.token_sets import TokenSets
 
+if TYPE_CHECKING:
+    from atacsearch.model.checkpoints.checkpoint import Model
+    from atacsearch.store.types import Batch
+
+
 DIM = 192
-BLOCK = 20_000  # cells made at once
+CHUNK = 20_000  # cells made at once
 HELD_OUT = 0.2  # share of the real cells that only queries are made of
 QUERIES = 10_000
 SHARES = (("half", 0.5), ("tenth", 0.1), ("hundredth", 0.01), ("thousandth", 0.001))
@@ -54,7 +59,7 @@ class Mixtures:
         return self.folder / "model"
 
     @cached_property
-    def model(self) -> Any:
+    def model(self) -> Model:
         """The loaded checkpoint."""
         from atacsearch.model.checkpoints.checkpoint import load_model
 
@@ -64,8 +69,8 @@ class Mixtures:
     def _held_out(self) -> npt.NDArray[np.bool_]:
         return np.random.default_rng(7).random(len(self.sets)) < HELD_OUT
 
-    def block(self, number: int, size: int = BLOCK) -> tuple[TokenSets, npt.NDArray[np.int64]]:
-        """Token sets and dominating parents of one block; block -1 is the queries'."""
+    def chunk(self, number: int, size: int = CHUNK) -> tuple[TokenSets, npt.NDArray[np.int64]]:
+        """Token sets and dominating parents of one chunk; chunk -1 is the queries'."""
         rng = np.random.default_rng([11, number + 1])
         usable = np.flatnonzero(self._held_out == (number < 0))
         usable = usable[self.sets.lengths[usable] >= 20]
@@ -89,6 +94,7 @@ class Mixtures:
     @cached_property
     def _table(self) -> tuple[Any, npt.NDArray[np.float32]]:
         weights = self.model.pool_weights
+        assert weights is not None
         table = self.model.module.atacformer.embeddings.token_embeddings.weight.detach()
         return (table * weights[:, None]).contiguous(), weights.numpy()
 
@@ -108,7 +114,7 @@ class Mixtures:
         """The largest difference to the encoder on 200 made cells, relative to the longest vector."""
         from atacsearch.model.encoding.encoder import Encoder
 
-        sets = self.block(0, 200)[0]
+        sets = self.chunk(0, 200)[0]
         expected, found = Encoder(self.model, device="cpu").encode(sets), self.encode(sets)
         return float(np.abs(expected - found).max() / np.linalg.norm(expected, axis=1).max())
 
@@ -117,22 +123,22 @@ class Mixtures:
         folder = self.folder / "vectors"
         folder.mkdir(exist_ok=True)
         pieces = []
-        for number in range(-(-n // BLOCK)):
+        for number in range(-(-n // CHUNK)):
             path = folder / f"{number}.npy"
             if not path.exists():
                 if number % 10 == 0:
-                    print(f"making cells from {number * BLOCK:,} on", file=sys.stderr)
-                np.save(path, self.encode(self.block(number)[0]).astype(np.float16))
+                    print(f"making cells from {number * CHUNK:,} on", file=sys.stderr)
+                np.save(path, self.encode(self.chunk(number)[0]).astype(np.float16))
             pieces.append(np.load(path, mmap_mode="r"))
         return np.concatenate(pieces)[:n]
 
     @cached_property
     def queries(self) -> npt.NDArray[np.float32]:
         """[10,000, d] float32 vectors of cells made of parents that the collection never saw."""
-        return self.encode(self.block(-1, QUERIES)[0])
+        return self.encode(self.chunk(-1, QUERIES)[0])
 
-    def batch(self, number: int, size: int = BLOCK) -> Any:
-        """A `store.Batch` of the first cells of one block, with ten label columns.
+    def batch(self, number: int, size: int = CHUNK) -> Batch:
+        """A `store.Batch` of the first cells of one chunk, with ten label columns.
 
         Text columns: `cell_type` of the dominating parent, `site` (half, tenth, hundredth, thousandth: their
         share of the cells), `donor`, `tissue`, `assay`, `plate` (1,000 values). Numbers: `percentile` (uniform),
@@ -140,7 +146,7 @@ class Mixtures:
         """
         from atacsearch.store.types import Batch
 
-        sets, parents = self.block(number)
+        sets, parents = self.chunk(number)
         n = size
         sets, parents = sets.take(np.arange(n)), parents[:n]
         vectors = self.encode(sets)

@@ -17,15 +17,24 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
 from bench.common.paths import PAGES, RECORDS, shared_data
+
+if TYPE_CHECKING:
+    from atacsearch.genome.chain import Chains
+    from atacsearch.genome.intervals import Intervals
+    from atacsearch.genome.liftover import Lifted
+
 
 PEER_REGIONS = 20_000  # regions that the peer maps, of one file after another
 REPEATS = 5
@@ -53,7 +62,7 @@ def measure(data: Path) -> dict[str, Any]:
     for old, name in WAYS.items():
         path = data / "annotation" / f"{name}.over.chain.gz"
         chains[old] = read_chains(path)
-        opening[old] = best_of(lambda path=path: fresh(path))
+        opening[old] = best_of(partial(fresh, path))
     rows: dict[tuple[str, str], Counter[str]] = {}
     regions, seconds = 0, 0.0
     peer_asked: list[tuple[str, int, int]] = []
@@ -66,7 +75,7 @@ def measure(data: Path) -> dict[str, Any]:
         there_and_back(peaks, chains[old], chains["hg38" if old == "hg19" else "hg19"], counts)
         if old == "hg19":
             regions += len(peaks)
-            seconds += best_of(lambda peaks=peaks: lift_all(peaks, chains["hg19"]), 2)
+            seconds += best_of(partial(lift_all, peaks, chains["hg19"]), 2)
             room = max(PEER_REGIONS - len(peer_asked), 0)
             names = peaks.names()[:room].tolist()
             peer_asked += zip(names, peaks.start[:room].tolist(), peaks.end[:room].tolist(), strict=True)
@@ -89,14 +98,14 @@ def fresh(path: Path) -> None:
     chain.read_chains(path)
 
 
-def lift_all(peaks: Any, chains: Any) -> Any:
+def lift_all(peaks: Intervals, chains: Chains) -> Lifted:
     """Lift without looking at the answer."""
     from atacsearch.genome.liftover import lift
 
     return lift(peaks, chains)
 
 
-def there_and_back(peaks: Any, up: Any, down: Any, counts: Counter[str]) -> None:
+def there_and_back(peaks: Intervals, up: Chains, down: Chains, counts: Counter[str]) -> None:
     """Add what became of the regions of a file."""
     there = lift_all(peaks, up)
     back = lift_all(there.intervals, down)
@@ -116,14 +125,14 @@ def there_and_back(peaks: Any, up: Any, down: Any, counts: Counter[str]) -> None
     counts.update({f"lost: {why}": n for why, n in there.lost.items()})
 
 
-def canonical(intervals: Any) -> Any:
+def canonical(intervals: Intervals) -> npt.NDArray[np.object_]:
     """[n] UCSC name of each interval's chromosome."""
     from atacsearch.genome.aliases import canonical_chrom
 
     return np.array([canonical_chrom(c, "hg38") for c in intervals.chroms], object)[intervals.chrom]
 
 
-def peer(data: Path, asked: list[tuple[str, int, int]], chains: Any) -> dict[str, Any] | None:
+def peer(data: Path, asked: list[tuple[str, int, int]], chains: Chains) -> dict[str, Any] | None:
     """pyliftover on the ends of regions: time, and agreement where it maps both ends to one chromosome and order."""
     try:
         from pyliftover import LiftOver
@@ -162,7 +171,7 @@ def peer(data: Path, asked: list[tuple[str, int, int]], chains: Any) -> dict[str
     }
 
 
-def best_of(call: Any, times: int = REPEATS) -> float:
+def best_of(call: Callable[[], object], times: int = REPEATS) -> float:
     """Seconds of the fastest of some calls."""
     walls = []
     for _ in range(times):

@@ -42,7 +42,7 @@ from bench.common.paths import shared_data
 ASKED = 300  # single regions
 BED = 10_000  # regions of the long query
 GROUPS = 50  # of the synthetic files
-PAPER = (170_000, 7_000_000_000)  # files and postings that the figures are written out to
+FULL_SCALE = (170_000, 7_000_000_000)  # files and postings that the figures are written out to
 CHUNK = 10_000_000  # synthetic postings drawn at a time
 
 
@@ -310,9 +310,9 @@ def synthetic_rows(share: npt.NDArray[np.float64], n_postings: int, folder: Path
     return rows
 
 
-def written_out(rows: list[Row]) -> dict[str, Any]:
+def extrapolated(rows: list[Row]) -> dict[str, Any]:
     """What the largest synthetic size says of 170,000 files with 7 x 10^9 postings, if all grows in proportion."""
-    files, postings = PAPER
+    files, postings = FULL_SCALE
     last = [r for r in rows if r.case.startswith("synthetic")]
     encode = [r for r in last if "encode" in r.what][-1]
     tail = last[last.index(encode) :]
@@ -369,7 +369,7 @@ def main() -> None:
         for size in [1e6] if args.quick else args.postings:
             rows += synthetic_rows(share, int(size), work)
             print(f"{size:g} postings done", file=sys.stderr)
-    finish("overlap", rows, args.json, regions_in_universe=round(inside, 4), extrapolation=written_out(rows))
+    finish("overlap", rows, args.json, regions_in_universe=round(inside, 4), extrapolation=extrapolated(rows))
 
 
 def cell_rows(data: Path, work: Path, rng: np.random.Generator) -> list[Row]:

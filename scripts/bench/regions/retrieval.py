@@ -101,7 +101,7 @@ def searched(index: Path, n: int) -> tuple[dict[str, Floats], dict[str, list[flo
     ids = snapshot.all_ids("bedfiles")
     assert len(ids) == n
 
-    def ask(some: list[str], mode: str) -> Any:
+    def ask(some: list[str], mode: str) -> tuple[Any, float]:
         own = tuple((item,) for item in some)
         vectors = snapshot.vectors("bedfiles", some)
         asked = Query(tuple(some), vectors, own, snapshot.tokens("bedfiles", some), (None,) * len(some))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
@@ -35,7 +36,7 @@ def write_query(made: Mixtures, path: Path) -> list[str]:
     import anndata
     import pandas as pd
 
-    sets, parents = made.block(-1, QUERIES)
+    sets, parents = made.chunk(-1, QUERIES)
     universe = made.model.universe
     names = ["{}:{}-{}".format(*universe.region(token)) for token in range(len(universe))]
     cells = anndata.AnnData(
@@ -80,8 +81,8 @@ def exact(made: Mixtures, n: int, truth: list[str]) -> Row:
     """Majority of the 15 nearest by scikit-learn's exact search, labels and vectors in memory."""
     from sklearn.neighbors import KNeighborsClassifier
 
-    blocks = [made.block(number)[1] for number in range(-(-n // 20_000))]
-    labels = made.types[np.concatenate(blocks)[:n]].astype(str)
+    chunks = [made.chunk(number)[1] for number in range(-(-n // 20_000))]
+    labels = made.types[np.concatenate(chunks)[:n]].astype(str)
     vectors, queries = unit(made.vectors(n).astype(np.float32)), unit(made.queries)
     wall, cpu = time.perf_counter(), time.process_time()
     said = KNeighborsClassifier(VOTES, algorithm="brute").fit(vectors, labels).predict(queries)
@@ -91,9 +92,9 @@ def exact(made: Mixtures, n: int, truth: list[str]) -> Row:
     return Row(case, "scikit-learn, exact, vectors given", [wall], ours=False, cpu=[cpu], facts=facts)
 
 
-def unit(vectors: Any) -> Any:
+def unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Rows of length 1."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
 
 
 def main() -> None:

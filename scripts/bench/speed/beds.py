@@ -22,7 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
-from bench.common.measuring import Fields, Input, Row, finish, has, options, program, run
+from bench.common.measuring import Fields, Input, Row, finish, options, peer_version, program, run
 
 UNIVERSE = 890_704
 SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
@@ -379,7 +379,7 @@ def main() -> None:
     if given.draw:
         make(given.folder, given.quick, given.input)
         return
-    peer = given.peer_python if has(given.peer_python, "gtars") else None
+    peer = given.peer_python if peer_version(given.peer_python, "gtars") else None
     bedtools = program("bedtools")
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
@@ -390,7 +390,7 @@ def main() -> None:
         rows = bed_rows(folder, given, peer, bedtools)
         rows += universe_rows(folder, given, peer, bedtools)
         rows += matrix_rows(folder, given)
-    facts = {"gtars": has(peer, "gtars")} if peer else {}
+    facts = {"gtars": peer_version(peer, "gtars")} if peer else {}
     finish("beds", rows, given.json, matrix=given.input.name if given.input else "drawn", **facts)
 
 

@@ -312,7 +312,7 @@ def main() -> None:
         "--cases", default=",".join(CASES), help="which to run, joined by commas (default all)"
     )
     given = parser.parse_args()
-    version = measuring.has(given.peer_python, "geniml")
+    version = measuring.peer_version(given.peer_python, "geniml")
     before: list[dict[str, Any]] = []
     if given.json and given.json.exists():
         before = json.loads(given.json.read_text())["rows"]

@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
-from bench.common.measuring import Input, Row, finish, has, options, program, run
+from bench.common.measuring import Input, Row, finish, options, peer_version, program, run
 
 TOKENIZE = Path(sys.executable).with_name("atacsearch")
 _TIMER = """
@@ -130,7 +130,7 @@ class Rounds:
             self.rows.append(row)
             self._work.append((row, words, cores, 1 if once else self.repeats))
 
-    def go(self) -> None:
+    def measure(self) -> None:
         """Measure; round 0 does not count, and leaves out what runs once."""
         for number in range(self.repeats + 1):
             for row, words, cores, times in self._work:
@@ -155,7 +155,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     lines = 1_000_000 if given.quick else given.lines
-    gtars, snap = has(given.peer_python, "gtars"), has(given.peer_python, "snapatac2")
+    gtars, snap = peer_version(given.peer_python, "gtars"), peer_version(given.peer_python, "snapatac2")
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         rounds = Rounds(given.repeats)
@@ -198,7 +198,7 @@ def main() -> None:
             if given.quick or not n or n == lines:
                 continue
             _grow(rounds, draw(folder, n), n, n == given.large)
-        rounds.go()
+        rounds.measure()
         peers = {name: version for name, version in (("gtars", gtars), ("snapatac2", snap)) if version}
         mb = round(files[2].stat().st_size / 1e6, 1)
         finish("fragments", rounds.rows, given.json, lines=lines, compressed_mb=mb, **peers)

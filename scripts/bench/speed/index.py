@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `b
 from atacsearch.store.index.index import Index
 from atacsearch.store.types import Source
 from bench.common.measuring import Row, finish, options, run
-from bench.common.mixtures import BLOCK, Mixtures, open_mixtures
+from bench.common.mixtures import CHUNK, Mixtures, open_mixtures
 
 SIZES = (10_000, 100_000, 300_000, 1_000_000)
 ADDED = 1_000  # cells of the small publish
@@ -62,12 +62,12 @@ def prepare(made: Mixtures) -> dict[str, Any]:
 
 
 def build(made: Mixtures, n: int) -> dict[str, Any]:
-    """Add n cells block by block and publish once; seconds of each, making the cells not counted."""
+    """Add n cells chunk by chunk and publish once; seconds of each, making the cells not counted."""
     index = create(made, index_path(made.folder, n))
     adding, adding_cpu = 0.0, 0.0
     with index.writer() as writer:
-        for number in range(-(-n // BLOCK)):
-            batch = made.batch(number, min(BLOCK, n - number * BLOCK))
+        for number in range(-(-n // CHUNK)):
+            batch = made.batch(number, min(CHUNK, n - number * CHUNK))
             wall, cpu = time.perf_counter(), time.process_time()
             writer.add("cells", batch, Source("made", "made cells"))
             adding += time.perf_counter() - wall

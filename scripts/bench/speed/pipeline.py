@@ -34,7 +34,7 @@ STAGES = (
 )
 
 
-def go(universe: str, path: str, target: str, size: str) -> dict[str, Any]:
+def run_stages(universe: str, path: str, target: str, size: str) -> dict[str, Any]:
     """The whole way, once."""
     marks = [(time.perf_counter(), time.process_time())]
 
@@ -143,6 +143,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--once"]:
-        print(json.dumps(go(*sys.argv[2:6])))
+        print(json.dumps(run_stages(*sys.argv[2:6])))
     else:
         main()

@@ -71,7 +71,7 @@ def world(name: str, folder: Path) -> tuple[Any, npt.NDArray[np.str_]]:
     """An index of one part of a data set, the items of the other one, and their labels."""
     cells = DATASETS[name].read(shared_data(), folder)
     fold = DATASETS[name].lines(name, cells)[0].folds[0]
-    fold = dataclasses.replace(fold, query=some(fold.query, MOST))
+    fold = dataclasses.replace(fold, query=sample(fold.query, MOST))
     files = write_fold(cells, fold, folder)
     model, index = folder / "model", folder / "index"
     if not (index / "CURRENT").exists():
@@ -83,7 +83,7 @@ def world(name: str, folder: Path) -> tuple[Any, npt.NDArray[np.str_]]:
     return (session, read_for(session, [files.query], ReadOptions())[0]), cells.labels[fold.query]
 
 
-def some(rows: npt.NDArray[Any], most: int) -> npt.NDArray[Any]:
+def sample(rows: npt.NDArray[Any], most: int) -> npt.NDArray[Any]:
     """At most this many of the rows, in order."""
     if len(rows) <= most:
         return rows
@@ -109,7 +109,7 @@ def doublets(session: Session, sets: TokenSets, truth: npt.NDArray[np.str_]) -> 
     scores = found.scores(both)
     flat = dataclasses.replace(found, weights=found.weights * np.array([1, 1, 0, 1]))
     rows = np.concatenate(
-        [some(np.arange(len(alone)), SIMULATED), len(alone) + some(np.arange(len(made)), 300)]
+        [sample(np.arange(len(alone)), SIMULATED), len(alone) + sample(np.arange(len(made)), 300)]
     )
     return {
         "cells": len(alone),

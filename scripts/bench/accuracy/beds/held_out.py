@@ -28,7 +28,7 @@ FOLDS = 10
 
 
 @dataclass(frozen=True)
-class Unseen:
+class HeldOut:
     """What one training gives for the files that it did not see.
 
     Attributes:
@@ -46,7 +46,7 @@ class Unseen:
     seconds: float
 
 
-def offered() -> bool:
+def can_train_bulk() -> bool:
     """Whether this atacsearch trains on BED files."""
     return any(line.split()[:1] == ["bulk"] for line in command("train", "--help").splitlines())
 
@@ -56,7 +56,7 @@ def vector_of(task: Task) -> str:
     return "assay" if task.label == "assay_family" else task.label
 
 
-def together(columns: Mapping[str, Any], by: str | None) -> list[tuple[Any, Any]]:
+def folds_of_kinds(columns: Mapping[str, Any], by: str | None) -> list[tuple[Any, Any]]:
     """Training and left-out rows of each fold: ten, files that share labels together, or each value of `by`."""
     if by is not None:
         place = np.unique(columns[by], return_inverse=True)[1]
@@ -67,7 +67,7 @@ def together(columns: Mapping[str, Any], by: str | None) -> list[tuple[Any, Any]
     return [(np.flatnonzero(place != fold), np.flatnonzero(place == fold)) for fold in np.unique(place)]
 
 
-def unseen(
+def train_without(
     columns: Mapping[str, Any],
     training: Any,
     asked: Any,
@@ -80,7 +80,7 @@ def unseen(
     tasks: Sequence[Task] = TASKS,
     labels: Sequence[str] = LABELS,
     only_cached: bool = False,
-) -> Unseen | None:
+) -> HeldOut | None:
     """Train on some files, index them, annotate the others and compare their vectors; kept in the cache's folder.
 
     Args:
@@ -107,7 +107,7 @@ def unseen(
             return None
         note(f"train bulk without {len(asked)} files, seed {seed}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        plain = [task for task in tasks if not task.apart and vector_of(task) in labels]
+        plain = [task for task in tasks if not task.must_differ and vector_of(task) in labels]
         with tempfile.TemporaryDirectory() as temporary:
             made = _made(columns, training, asked, Path(temporary), labels, plain, genome, seed, extra)
         scratch = path.with_suffix(".new.npz")
@@ -115,7 +115,7 @@ def unseen(
         scratch.rename(path)
     with np.load(path) as kept:
         found = dict(kept)
-    return Unseen(
+    return HeldOut(
         np.asarray(training),
         np.asarray(asked),
         {name.partition(":")[2]: v for name, v in found.items() if name.startswith("cosines:")},

@@ -152,7 +152,7 @@ def neighbours(similarity: Floats, labels: Labels, may: Mask, k: int) -> list[st
     return out
 
 
-def predicted_apart(similarity: Floats, kinds: Labels, may: Mask) -> Mask:
+def without_predicted_kinds(similarity: Floats, kinds: Labels, may: Mask) -> Mask:
     """`may` without those that have the kind (assay and target) that the nearest file lends to the asked one.
 
     Only the answering files' kinds are looked at: that of the asked file is predicted, not known. Where

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.accuracy.beds.held_out import LABELS, offered, together, unseen, vector_of
+from bench.accuracy.beds.held_out import LABELS, can_train_bulk, folds_of_kinds, train_without, vector_of
 from bench.accuracy.beds.methods import (
     COMPONENTS,
     BedFiles,
@@ -21,10 +21,10 @@ from bench.accuracy.beds.methods import (
     idf_cosine,
     jaccard,
     neighbours,
-    predicted_apart,
     svd_cosine,
     trained,
     unit_columns,
+    without_predicted_kinds,
 )
 from bench.accuracy.beds.tasks import (
     FAMILIES,
@@ -183,7 +183,7 @@ def _neighbour_rows(
 
         def without_predicted(near: Callable[[], Floats] = near) -> Calls:
             assert kinds is not None
-            may = predicted_apart(near(), kinds[question.rows], question.may)
+            may = without_predicted_kinds(near(), kinds[question.rows], question.may)
             return neighbours(near(), question.labels, may, 1)
 
         for k in KS:
@@ -229,7 +229,7 @@ def _ours(files: BedFiles, columns: Columns, question: Question, plan: Plan) -> 
     """
     if not plan.wants("atacsearch"):
         return
-    if not offered():
+    if not can_train_bulk():
         note("this atacsearch has no `train bulk`: its rows are left out")
         return
     fixed, left_out = (columns["role"] != "both").any(), question.left_out
@@ -239,9 +239,9 @@ def _ours(files: BedFiles, columns: Columns, question: Question, plan: Plan) -> 
             (np.flatnonzero(columns["role"] != "query"), np.flatnonzero(columns["role"] == "query"))
         ]
     else:
-        splits["ten folds"] = together(columns, None)
+        splits["ten folds"] = folds_of_kinds(columns, None)
         if left_out is not None:
-            splits[f"heads without the {left_out}"] = together(columns, left_out)
+            splits[f"heads without the {left_out}"] = folds_of_kinds(columns, left_out)
     for name, split in splits.items():
         each = [_seed(files, columns, question, split, seed, plan) for seed in plan.seeds]
         whole = [found for found in each if found is not None]
@@ -271,9 +271,9 @@ def _seed(
     label, place = vector_of(task), {int(row): i for i, row in enumerate(rows)}
     nearest: Calls = [None] * len(rows)
     called: Calls = [None] * len(rows)
-    seconds, source, answered = 0.0, _source(), not task.apart
+    seconds, source, answered = 0.0, _source(), not task.must_differ
     for training, asked in split:
-        found = unseen(
+        found = train_without(
             columns,
             training,
             asked,

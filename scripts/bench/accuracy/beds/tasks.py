@@ -23,14 +23,14 @@ class Task:
         name: in tables.
         label: column of the answer.
         among: column to values: files that are asked and that may answer; empty for all.
-        apart: columns: a file that has the same values in all of them as the asked one may not answer, and is
+        must_differ: columns: a file that has the same values in all of them as the asked one may not answer, and is
             never trained on with it left out. Empty for a plain leave-one-out.
     """
 
     name: str
     label: str
     among: Mapping[str, Sequence[str]]
-    apart: tuple[str, ...] = ()
+    must_differ: tuple[str, ...] = ()
 
     def files(self, columns: Columns) -> npt.NDArray[np.int64]:
         """Rows that have the label and belong to the task."""
@@ -44,10 +44,10 @@ class Task:
         return [f"{column} in ({', '.join(map(_quoted, values))})" for column, values in self.among.items()]
 
     def groups(self, columns: Columns) -> npt.NDArray[np.str_]:
-        """[n] what is left out together: the values of `apart`, else the file itself."""
-        if not self.apart:
+        """[n] what is left out together: the values of `must_differ`, else the file itself."""
+        if not self.must_differ:
             return np.arange(len(columns[self.label])).astype(str)
-        return joined(columns, self.apart)
+        return joined(columns, self.must_differ)
 
 
 CELL_LINE = {"cell_type_kind": ("cell line",)}
@@ -75,18 +75,18 @@ def with_families(columns: Columns) -> dict[str, npt.NDArray[np.str_]]:
     return out
 
 
-def allowed(groups: npt.NDArray[Any], rows: npt.NDArray[np.int64], also_apart: Any = None) -> Mask:
+def allowed(groups: npt.NDArray[Any], rows: npt.NDArray[np.int64], also_different: Any = None) -> Mask:
     """[n, n] over `rows`: whether the file of the column may answer for that of the row.
 
     Args:
         groups: [all] what is left out together.
         rows: the task's files.
-        also_apart: [all] another grouping, such as the collection, that must differ too; or None.
+        also_different: [all] another grouping, such as the collection, that must differ too; or None.
     """
     group = groups[rows]
     out = np.asarray(group[:, None] != group[None, :])
-    if also_apart is not None:
-        other = also_apart[rows]
+    if also_different is not None:
+        other = also_different[rows]
         out &= other[:, None] != other[None, :]
     out &= ~np.eye(len(rows), dtype=bool)
     return out

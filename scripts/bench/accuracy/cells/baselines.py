@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from atacsearch.demo.baseline import TfIdf
 from bench.accuracy.cells.spectral import Spectral, leading
 from bench.accuracy.shared.classifiers import Grid, Labels, knn, logistic, svm
 from bench.accuracy.shared.plan import KINDS
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
 
 RANK = 50
 SPECTRAL_RANKS = (30, 50)  # the default of SnapATAC2, and that of the SVD beside it
@@ -41,10 +45,10 @@ class Task:
         spent: seconds that went into embeddings so far.
     """
 
-    reference: Any
-    query: Any
+    reference: csr_matrix
+    query: csr_matrix
     labels: Labels
-    batches: tuple[Any, Any] | None = None
+    batches: tuple[Labels, Labels] | None = None
     seed: int = 0
     chosen: dict[str, Any] = field(default_factory=dict)
     kept: dict[Any, tuple[Any, float]] = field(default_factory=dict)
@@ -52,7 +56,7 @@ class Task:
     spent: float = 0.0
 
     @property
-    def groups(self) -> Any:
+    def groups(self) -> Labels | None:
         """Batches of the reference cells, or None."""
         return None if self.batches is None else self.batches[0]
 
@@ -134,7 +138,7 @@ def embed(task: Task, name: str, rank: int, kind: str) -> tuple[Any, Any]:
 
 
 def _svd(task: Task, rank: int, kind: str) -> tuple[Any, Any]:
-    fitted_on = _together(task) if kind == "transductive" else task.reference
+    fitted_on = _both(task) if kind == "transductive" else task.reference
     weights = TfIdf.fit(fitted_on)
     axes = leading(weights.transform(fitted_on), rank + 1)[2][1:]  # the first: how many regions are open
     reference, query = (np.asarray(weights.transform(m) @ axes.T) for m in (task.reference, task.query))
@@ -143,7 +147,7 @@ def _svd(task: Task, rank: int, kind: str) -> tuple[Any, Any]:
 
 def _spectral(task: Task, rank: int, kind: str) -> tuple[Any, Any]:
     if kind == "transductive":
-        vectors = Spectral.fit(_together(task), rank).vectors
+        vectors = Spectral.fit(_both(task), rank).vectors
         n = task.reference.shape[0]
         return vectors[:n], vectors[n:]
     fitted = Spectral.fit(task.reference, rank)
@@ -175,7 +179,7 @@ def _harmony(task: Task, rank: int, kind: str) -> tuple[Any, Any]:
 _FITS = {"SVD": _svd, "spectral": _spectral, "Harmony": _harmony}
 
 
-def _together(task: Task) -> Any:
+def _both(task: Task) -> csr_matrix:
     import scipy.sparse as sp
 
     return sp.vstack([task.reference, task.query]).tocsr()
@@ -204,7 +208,7 @@ def _dense(name: str, rank: int, kind: str, end: str) -> Call:
 
 
 def label_vectors(
-    reference: Any, labels: Labels, query: Any, end: str, groups: Any = None
+    reference: Any, labels: Labels, query: Any, end: str, groups: Labels | None = None
 ) -> tuple[Labels, dict[str, Any]]:
     """Labels from vectors, by one of `ENDS`, on rows of unit length; and what was chosen."""
     from sklearn.preprocessing import normalize

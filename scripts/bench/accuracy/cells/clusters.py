@@ -17,35 +17,36 @@ from bench.common.cache import Cache, key_of, source_digest
 from bench.common.datasets import Cells
 from bench.common.messages import note
 
+Floats = npt.NDArray[np.floating[Any]]
 RANK = 50
 NEIGHBOURS = 15
 RESOLUTION = 1.0  # one rule for all data and vectors
 SEEDS = (0, 1, 2, 3, 4)
 
 
-def _svd(cells: Cells) -> Any:
+def _svd(cells: Cells) -> Floats:
     rows = TfIdf.fit(cells.matrix).transform(cells.matrix)
     u, s, _ = leading(rows, RANK + 1)
-    return (u * s)[:, 1:]
+    return np.asarray((u * s)[:, 1:])
 
 
-def _unit(cells: Cells) -> Any:
+def _unit(cells: Cells) -> Floats:
     from sklearn.preprocessing import normalize
 
-    return normalize(_svd(cells))
+    return np.asarray(normalize(_svd(cells)))
 
 
-def _ours(way: str) -> Callable[[Cells], Any]:
-    def vectors(cells: Cells) -> Any:
+def _ours(way: str) -> Callable[[Cells], Floats]:
+    def vectors(cells: Cells) -> Floats:
         from sklearn.preprocessing import normalize
 
         # Cosine is the distance of the index, so unit vectors are what it holds.
-        return normalize(vectors_without_labels(cells, way, 0))
+        return np.asarray(normalize(vectors_without_labels(cells, way, 0)))
 
     return vectors
 
 
-VECTORS: dict[str, Callable[[Cells], Any]] = {
+VECTORS: dict[str, Callable[[Cells], Floats]] = {
     "SVD": _svd,
     "unit-length SVD": _unit,
     "spectral": lambda cells: Spectral.fit(cells.matrix, RANK).vectors,
@@ -59,7 +60,7 @@ def is_ours(name: str) -> bool:
     return name.startswith("atacsearch")
 
 
-def kmeans(vectors: Any, k: int, seed: int) -> npt.NDArray[Any]:
+def kmeans(vectors: Floats, k: int, seed: int) -> npt.NDArray[Any]:
     """[n] clusters, as many as there are types, best of ten starts."""
     from sklearn.cluster import KMeans
 
@@ -67,7 +68,7 @@ def kmeans(vectors: Any, k: int, seed: int) -> npt.NDArray[Any]:
     return clusters
 
 
-def leiden(vectors: Any, k: int, seed: int) -> npt.NDArray[Any]:
+def leiden(vectors: Floats, k: int, seed: int) -> npt.NDArray[Any]:
     """[n] clusters of the 15-nearest-neighbour graph (cosine) by modularity at resolution 1, whatever `k` is.
 
     Traag et al. 2019 (doi:10.1038/s41598-019-41695-z), as igraph has it.

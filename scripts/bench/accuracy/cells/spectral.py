@@ -10,21 +10,25 @@ the square root of the degrees, is left out.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+
 Floats = npt.NDArray[np.float64]
 
 
-def inverse_frequency(matrix: Any) -> Floats:
+def inverse_frequency(matrix: csr_matrix) -> Floats:
     """[n_regions] log(n / (1 + cells with the region open)), never below 0: the weights of SnapATAC2."""
     counts = np.asarray((matrix != 0).sum(0)).ravel()
     return np.asarray(np.maximum(np.log(matrix.shape[0] / (1.0 + counts)), 0.0))
 
 
-def leading(matrix: Any, rank: int) -> tuple[Floats, Floats, Floats]:
+def leading(matrix: csr_matrix, rank: int) -> tuple[Floats, Floats, Floats]:
     """Singular triplets of a sparse matrix, the largest first: [n, rank], [rank], [rank, p]; the same each time."""
     from scipy.sparse.linalg import svds
 
@@ -54,7 +58,7 @@ class Spectral:
     vectors: Floats
 
     @classmethod
-    def fit(cls, matrix: Any, rank: int) -> Spectral:
+    def fit(cls, matrix: csr_matrix, rank: int) -> Spectral:
         """Embed the cells of `matrix` [n_cells, n_regions], scipy sparse; only which entries are non-zero matters."""
         idf = inverse_frequency(matrix)
         rows = _unit_rows(matrix, idf)
@@ -62,20 +66,20 @@ class Spectral:
         u, s, vt = leading(_by_degree(rows, sums), rank + 1)
         return cls(idf, sums, s[1:], vt[1:], u[:, 1:] * s[1:])
 
-    def transform(self, matrix: Any) -> Floats:
+    def transform(self, matrix: csr_matrix) -> Floats:
         """[n, rank] embedding of other cells, by the Nystroem formula with degrees towards the cells fitted on."""
         rows = _unit_rows(matrix, self.idf)
         return np.asarray(_by_degree(rows, self.sums) @ self.axes.T)
 
 
-def _unit_rows(matrix: Any, idf: Floats) -> Any:
+def _unit_rows(matrix: csr_matrix, idf: Floats) -> csr_matrix:
     import scipy.sparse as sp
     from sklearn.preprocessing import normalize
 
     return normalize(sp.csr_matrix(matrix != 0, dtype=np.float64) @ sp.diags(idf))
 
 
-def _by_degree(rows: Any, sums: Floats) -> Any:
+def _by_degree(rows: csr_matrix, sums: Floats) -> csr_matrix:
     """Rows over the square root of their degree; an empty cell stays zero."""
     import scipy.sparse as sp
 

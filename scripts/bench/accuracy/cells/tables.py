@@ -66,7 +66,7 @@ def gains(results: Sequence[Result], headline: Mapping[str, bool]) -> list[dict[
                 words = {"line": ours.line.key, "kind": ours.kind, "baseline": name}
                 if name == "best of the line":
                     words["which"] = rival.method
-                out.append({**words, **_told(gain, drawn)})
+                out.append({**words, **_with_intervals(gain, drawn)})
     lines = {r.line.key for r in results if r.ours}
     for (kind, name), entries in draws.items():
         for title, some in (
@@ -78,11 +78,11 @@ def gains(results: Sequence[Result], headline: Mapping[str, bool]) -> list[dict[
                 # Lines are independent data: each is resampled by itself. Both directions of a pair share cells.
                 drawn = {m: np.mean([e["drawn"][m] for e in some], axis=0) for m in gain}
                 row = {"line": title, "kind": kind, "baseline": name, "lines": len(some)}
-                out.append({**row, **_told(gain, drawn)})
+                out.append({**row, **_with_intervals(gain, drawn)})
     return out
 
 
-def _told(gain: Mapping[str, float], drawn: Mapping[str, Any]) -> dict[str, Any]:
+def _with_intervals(gain: Mapping[str, float], drawn: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name, value in gain.items():
         low, high = interval(drawn[name])

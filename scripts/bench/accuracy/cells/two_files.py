@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.common.datasets import Cells, Fold, Line, binary
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 
 def read_pair(
@@ -79,7 +82,7 @@ def _side(found: list[Any], path: Path, label: str, batch: str | None) -> tuple[
     return sets, ids, out[label], out[batch] if batch is not None else [None] * len(ids)
 
 
-def _stack(parts: list[Any]) -> Any:
+def _stack(parts: list[csr_matrix]) -> csr_matrix:
     import scipy.sparse as sp
 
     return sp.vstack(parts).tocsr()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.common.commands import command
 from bench.common.datasets import Cells, Fold
 from bench.common.folds import write_fold
 
 
-def vectors_without_labels(cells: Cells, way: str, seed: int) -> Any:
+def vectors_without_labels(cells: Cells, way: str, seed: int) -> npt.NDArray[np.float32]:
     """[n, d] vectors of all cells from a model that has seen no label.
 
     Args:

@@ -46,7 +46,7 @@ def logistic(
 
     weight = "balanced" if balanced else None
 
-    def fresh() -> Any:  # along the grid each fit goes on from the one before
+    def fresh() -> LogisticRegression:  # along the grid each fit goes on from the one before
         return LogisticRegression(C=grid[0], max_iter=300, tol=1e-4, warm_start=True, class_weight=weight)
 
     return _chosen(fresh, reference, labels, query, grid, balanced, groups)
@@ -60,7 +60,7 @@ def svm(
 
     weight = "balanced" if balanced else None
 
-    def fresh() -> Any:
+    def fresh() -> LinearSVC:
         return LinearSVC(C=grid[0], dual=True, random_state=0, max_iter=2_000, class_weight=weight)
 
     return _chosen(fresh, reference, labels, query, grid, balanced, groups)

@@ -49,8 +49,8 @@ def test_neighbours_with_the_predicted_kind_are_left_out():
     near = np.array([[1, 0.9, 0.5], [0.9, 1, 0.1], [0.5, 0.1, 1]])
     kinds = np.array(["hidden", "CTCF", "MAX"])
     may = ~np.eye(3, dtype=bool)
-    assert methods.predicted_apart(near, kinds, may)[0].tolist() == [False, False, True]
-    same = methods.predicted_apart(near, np.array(["hidden", "CTCF", "CTCF"]), may)
+    assert methods.without_predicted_kinds(near, kinds, may)[0].tolist() == [False, False, True]
+    same = methods.without_predicted_kinds(near, np.array(["hidden", "CTCF", "CTCF"]), may)
     assert same[0].tolist() == [False, True, True]  # nobody else would be left
 
 
@@ -135,8 +135,8 @@ def test_files_that_share_their_labels_are_left_out_together():
         "target": np.array([f"TF{k % 6}" for k in kinds]),
         "collection": np.array(["one"] * 20 + ["two"] * 40),
     }
-    split = held_out.together(columns, None)
+    split = held_out.folds_of_kinds(columns, None)
     assert len(split) == 10
     assert sorted(np.concatenate([out for _, out in split])) == list(range(60))
     assert all(not set(kinds[train]) & set(kinds[out]) for train, out in split)
-    assert [len(out) for _, out in held_out.together(columns, "collection")] == [20, 40]
+    assert [len(out) for _, out in held_out.folds_of_kinds(columns, "collection")] == [20, 40]
