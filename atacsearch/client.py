@@ -177,7 +177,7 @@ class Client(Asking):
 
     def status(self) -> dict[str, Any]:
         """What the index holds: digests, generation, and for each collection items, labels and filters."""
-        return self.session.index.status()
+        return self.session.index.status().to_dict()
 
     def verify(self) -> Verification:
         """Prove that shards, metadata and vectors agree; see `store.index.verify`."""

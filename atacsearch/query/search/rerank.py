@@ -181,7 +181,7 @@ _OPEN: WeakKeyDictionary[Snapshot, dict[str, Bools]] = WeakKeyDictionary()
 def _background(session: Session, snapshot: Snapshot, collection: str, ranking: Ranking) -> Bools:
     """[V] which regions of the universe are the background; found once for a generation."""
     from ...model.config import AtacformerConfig
-    from ...store.open_regions import open_regions
+    from ...store.shards import open_regions
 
     n_regions = AtacformerConfig.from_json(session.index.model_path / "config.json").n_regions
     if ranking.background == "universe":
