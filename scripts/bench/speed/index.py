@@ -77,7 +77,7 @@ def build(made: Mixtures, n: int) -> dict[str, Any]:
         wall, cpu = time.perf_counter(), time.process_time()
         writer.publish()
         publishing, publishing_cpu = time.perf_counter() - wall, time.process_time() - cpu
-    held = index.status()["collections"]["cells"]
+    held = index.status().to_dict()["collections"]["cells"]
     database = index.path / "generations" / "1" / "metadata.duckdb"
     return {
         "wall": adding + publishing,

@@ -1,4 +1,4 @@
-"""The vectors of many shards as blocks of one size, read while the caller works: they pass through memory once."""
+"""The vectors of many shards in chunks of one size, read while the caller works: they pass through memory once."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from ..manifest import ShardEntry
 from ..shards import matrix_of
 from .base import normalised
 
-Block = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
+Chunk = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 
 
-def vector_blocks(
+def vector_chunks(
     index: Path,
     shards: Sequence[ShardEntry],
     name: str,
     size: int,
     mask: npt.NDArray[np.bool_] | None = None,
-) -> Iterator[Block]:
+) -> Iterator[Chunk]:
     """Vectors of shards in order, the next ones being read while the caller works on those it has.
 
     Args:
         index: the index folder.
         shards: the shards.
         name: vector name.
-        size: vectors of a block, but for the last one.
+        size: vectors of a chunk, but for the last one.
         mask: [n_rows] bool over the rows of all shards; the others are left out, as are rows without a vector.
 
     Yields:
@@ -44,7 +44,7 @@ def vector_blocks(
     pieces = _vector_pieces(index, shards, name, size, mask)
     with ThreadPoolExecutor(1, "atacsearch-read") as reader:
         coming = reader.submit(next, pieces, None)
-        held: list[Block] = []
+        held: list[Chunk] = []
         while (piece := coming.result()) is not None:
             coming = reader.submit(next, pieces, None)
             held.append(piece)
@@ -59,8 +59,8 @@ def vector_blocks(
 
 def _vector_pieces(
     index: Path, shards: Sequence[ShardEntry], name: str, size: int, mask: npt.NDArray[np.bool_] | None
-) -> Iterator[Block]:
-    """As `vector_blocks`, but of any lengths up to `size`."""
+) -> Iterator[Chunk]:
+    """As `vector_chunks`, but of any lengths up to `size`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
