@@ -102,9 +102,9 @@ def write_tsv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]])
 
 def indexed_cells(index: Path) -> tuple[list[str], Floats]:
     """Names and vectors [n, d] float32 of the cells of an index, in its order."""
-    from atacsearch.client import open_index
+    from atacsearch.store.index.folder import IndexFolder
 
-    with open_index(index).session.index.snapshot() as snapshot:
+    with IndexFolder.open(index).snapshot() as snapshot:
         ids = snapshot.all_ids("cells")
         return snapshot.rows("cells", ids, ["item"])["item"].to_pylist(), snapshot.vectors("cells", ids)
 

@@ -98,7 +98,7 @@ _OPTIONAL = {
 _PUBLISHED_SPECIAL = {"bos_token_id", "cls_token_id", "eos_token_id", "pad_token_id", "sep_token_id"}
 
 SIZES: dict[str, dict[str, int]] = {
-    # base is the paper's; tiny and small are for CPUs (see docs/decisions.md for the figures).
+    # base is the paper's; tiny and small are for CPUs (see docs/design/decisions.md for the figures).
     "tiny": {
         "hidden_size": 64,
         "intermediate_size": 256,

@@ -20,7 +20,7 @@ def tfidf(sets: TokenSets, idf: npt.NDArray[np.float32]) -> Any:
     """TF-IDF of token sets: a scipy CSR matrix [n_sets, V] float32, IDF where a region is open, unit rows.
 
     Unit rows, not rows divided by the number of open regions: they compared better across donors (see
-    docs/decisions.md). Tokens beyond the regions (special ones) are left out; a set without any is a row of
+    docs/design/decisions.md). Tokens beyond the regions (special ones) are left out; a set without any is a row of
     zeros.
     """
     highest = int(sets.tokens.max(initial=0)) + 1

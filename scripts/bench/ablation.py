@@ -1,6 +1,6 @@
 """What each step of training adds: labels by nearest neighbours and agreement of clusters, step after step.
 
-    python scripts/bench/ablation.py --json docs/benchmarks/ablation.json --page docs/ablation.md
+    python scripts/bench/ablation.py --json docs/results/records/ablation.json --page docs/results/ablation.md
     python scripts/bench/ablation.py --quick --only forebrain          a minute, on few cells
     python scripts/bench/ablation.py --cached --json J --page P        print what is there
 

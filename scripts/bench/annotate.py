@@ -1,6 +1,6 @@
 """Label transfer of many cells against many: `annotate` as a user runs it, beside exact neighbours in memory.
 
-    python scripts/bench/annotate.py --folder WORK [--sizes 100000,1000000] --json docs/benchmarks/annotate.json
+    python scripts/bench/annotate.py --folder WORK [--sizes 100000,1000000] --json docs/results/records/annotate.json
 
 The reference is the index of made cells that `index.py` builds (`mixtures.py`), of 40 donors and ten label columns;
 the query is an h5ad of 10,000 cells made of parents that no reference cell has. Calibration (`index calibrate`, all

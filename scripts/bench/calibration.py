@@ -2,7 +2,8 @@
 
     scripts/bench/calibration.py                          every line and every type that is left out
     scripts/bench/calibration.py --only forebrain --part calibration
-    scripts/bench/calibration.py --cached --json docs/benchmarks/calibration.json --page docs/calibration.md
+    scripts/bench/calibration.py --cached --json docs/results/records/calibration.json
+        --page docs/results/calibration.md
 
 Rows are kept (--folder), so that a stopped run goes on where it was. Calibration goes through the commands (train
 celltype, index, annotate); what is left out is scored with the same class head and calibration without an index.
@@ -171,7 +172,8 @@ def calibration_row(cells: Cells, fold: Fold) -> dict[str, Any]:
     """Ours through the commands, and two simple ways, on one fold."""
     from atacsearch.client import open_index
     from atacsearch.query.annotate.transfer import transfer
-    from atacsearch.readers.inputs.open import ReadOptions
+
+    from atacsearch.readers.options import ReadOptions
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -17,6 +17,12 @@ def page(record: dict[str, Any]) -> str:
     out = [
         "# How far `annotate` can be trusted",
         "",
+        "**Question.** How far can a confidence, a label set and an `unknown` be trusted?",
+        "",
+        "**Answer.** On data like the reference, and with three groups held out, far; with one group "
+        "confidence may be too high on another donor, and a type that has a relative in the reference is "
+        "seldom called unknown.",
+        "",
         f"Made by `scripts/bench/calibration.py`, {record['date']}, {where}, one seed. Reference and query "
         "are those of [quality](quality.md); confidence, label sets and the limit of the unknown were "
         "fitted on the reference alone. ECE: expected calibration error, 15 bins of equal mass, 95 % "

@@ -1,7 +1,7 @@
 """What the benchmarks share: runs in processes of their own, rows with median and spread, one table, JSON.
 
 A benchmark makes `Row`s and hands them to `finish`, which prints one table and writes the JSON that
-`scripts/bench/report.py` turns into docs/benchmarks.md. Rows of the same `case` do the same work: the first
+`scripts/bench/report.py` turns into docs/results/benchmarks.md. Rows of the same `case` do the same work: the first
 one that is ours is what the others' `ratio` is taken against (theirs over ours: above 1, ours is faster).
 """
 

@@ -1,10 +1,10 @@
 """The inverted index behind `overlap`: bytes a posting, seconds to build, latency, beside bedtools and DuckDB.
 
-Real: the shared hg19 BED files (a universe of all their regions) and the bone-marrow cells, through `query.regions.overlap`.
+Real: the shared hg19 BED files (a universe of all their regions) and the bone-marrow cells, through `overlap`.
 Synthetic: lists of a growing number of BED files, each region open as often as among the real files and files
 independent of each other, which is the hardest case for the code; through `Postings`, without tables of answers.
 
-    python scripts/bench/overlap.py --folder WORK --json docs/benchmarks/overlap.json
+    python scripts/bench/overlap.py --folder WORK --json docs/results/records/overlap.json
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from atacsearch.genome.intervals import Intervals
 from atacsearch.query.regions.overlap import overlap
 from atacsearch.query.session import Session
 from atacsearch.readers.bed import read_bed
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 from atacsearch.store.manifest import ShardEntry
 from atacsearch.store.postings.build import build
 from atacsearch.store.postings.file import PostingsFile, PostingsWriter, Shards
@@ -65,7 +65,7 @@ def make_index(
     """An index of token sets without vectors, a source an item for BED files."""
     import pyarrow as pa
 
-    index = Index.create(
+    index = IndexFolder.create(
         path, model_dir=None, model_digest="m" * 64, universe_digest=universe.digest, vectors={"general": 4}
     )
     labels = pa.table(label)

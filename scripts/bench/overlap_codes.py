@@ -3,7 +3,7 @@
 Counts bits, writes nothing. All lists of a code have the same head: gap to the token before and number of items,
 both Elias gamma.
 
-    python scripts/bench/overlap_codes.py --folder WORK --json docs/benchmarks/overlap_codes.json
+    python scripts/bench/overlap_codes.py --folder WORK --json docs/results/records/overlap_codes.json
 """
 
 from __future__ import annotations

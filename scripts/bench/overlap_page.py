@@ -1,6 +1,6 @@
-"""docs/overlap.md from the record of `overlap.py`:
+"""docs/results/overlap.md from the record of `overlap.py`:
 
-python scripts/bench/overlap_page.py docs/benchmarks/overlap.json > docs/overlap.md
+python scripts/bench/overlap_page.py docs/results/records/overlap.json > docs/results/overlap.md
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ from typing import Any
 
 HEAD = """# Overlap: the inverted index
 
-Made by `scripts/bench/overlap.py --postings 1e7 1e8 1e9 --json docs/benchmarks/overlap.json`, {date}, {cores}
+**Question.** How long does it take to find the items that have a region, and how large is the index?
+
+**Answer.** A few milliseconds of CPU time for one region, and less than a byte for each open region of each item.
+
+Made by `scripts/bench/overlap.py --postings 1e7 1e8 1e9 --json docs/results/records/overlap.json`, {date}, {cores}
 cores of {processor}, {memory_gb:.0f} GB, one thread each; this page by `scripts/bench/overlap_page.py`. Other
 processes used the machine at the same time: wall times are several times what they would be on an idle one, so
 compare CPU times (bedtools is a process of its own: wall only), least walls, and what ran in the same run.

@@ -20,7 +20,7 @@ import anndata
 import numpy as np
 
 from atacsearch.genome.datasets import fetch
-from atacsearch.readers.inputs.open import ReadOptions
+from atacsearch.readers.options import ReadOptions
 from atacsearch.tokens.token_sets import TokenSets
 from atacsearch.training.loops.pretraining import PretrainSettings, pretrain
 from atacsearch.training.metrics.neighbours import nearest, scores

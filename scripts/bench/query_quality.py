@@ -12,7 +12,7 @@ ask.
   is what types that differ in depth give by themselves.
 - markers (PBMC): verdicts on true labels and on labels of another lineage.
 
-    python scripts/bench/query_quality.py --genes TSS.hg38.bed.gz [--json docs/benchmarks/query_quality.json]
+    python scripts/bench/query_quality.py --genes TSS.hg38.bed.gz [--json docs/results/records/query_quality.json]
         [--work FOLDER] [--datasets ...]
 """
 
@@ -27,20 +27,20 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from atacsearch.client import open_index
+from atacsearch.query.annotate.transfer import transfer
 from measuring import machine
 from quality_bench.datasets import DATASETS, shared_data
 from quality_bench.product import LABEL, command, write_fold
 
-from atacsearch.client import open_index
 from atacsearch.genome.genes import GeneAnnotation
 from atacsearch.query.annotate.annotate import Extras, complete
 from atacsearch.query.annotate.doublets import pairs_of_types, reference_doublets, unions
 from atacsearch.query.annotate.markers import marker_regions, verdicts
 from atacsearch.query.annotate.quality import reference_limit, sampled
-from atacsearch.query.annotate.transfer import transfer
 from atacsearch.query.inputs import read_for
 from atacsearch.query.session import VECTOR, Session
-from atacsearch.readers.inputs.open import ReadOptions
+from atacsearch.readers.options import ReadOptions
 from atacsearch.tokens.token_sets import TokenSets
 
 MOST = 3000  # query cells; of more, a part is drawn

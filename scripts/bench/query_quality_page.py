@@ -1,6 +1,7 @@
-"""Write docs/query-quality.md from what `query_quality.py` measured.
+"""Write docs/results/query-quality.md from what `query_quality.py` measured.
 
-python scripts/bench/query_quality_page.py [--json docs/benchmarks/query_quality.json] [--page docs/query-quality.md]
+python scripts/bench/query_quality_page.py [--json docs/results/records/query_quality.json]
+    [--page docs/results/query-quality.md]
 """
 
 from __future__ import annotations
@@ -20,8 +21,13 @@ VERDICTS = ("agree", "disagree", "none")
 
 HEAD = """# Quality of the query
 
+**Question.** How well do `annotate`'s checks of a query work: doublets, thin cells, markers?
+
+**Answer.** The doublet score ranks simulated doublets well, but its strict limit lets many of them pass; cells
+with a tenth of their regions are mostly marked; markers confirm calls and seldom find a wrong one.
+
 Made by `scripts/bench/query_quality.py` on {date}, {cores} cores of {processor}, from
-[query_quality.json](benchmarks/query_quality.json). A model of `train celltype` with its defaults and an index
+[query_quality.json](records/query_quality.json). A model of `train celltype` with its defaults and an index
 of one part of each data set; the cells of another part ask (at most 3,000, drawn once). Labels of forebrain and
 bone marrow come from clustering the same ATAC data. Rules and their numbers were set on these data sets or are
 customary (three median absolute deviations; 2 % of doublets); the number that shapes a doublet's score is
@@ -158,8 +164,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--json", type=Path, default=ROOT / "docs" / "benchmarks" / "query_quality.json")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "query-quality.md")
+    parser.add_argument(
+        "--json", type=Path, default=ROOT / "docs" / "results" / "records" / "query_quality.json"
+    )
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "results" / "query-quality.md")
     options = parser.parse_args()
     options.page.write_text(page(json.loads(options.json.read_text())))
 

@@ -1,6 +1,6 @@
-"""docs/benchmarks.md, its growth plots and the README's figures, from the JSON of the benchmarks.
+"""docs/results/benchmarks.md, its growth plots and the README's figures, from the JSON of the benchmarks.
 
-    python scripts/bench/report.py [docs/benchmarks]
+    python scripts/bench/report.py [docs/results/records]
 
 Reads every `*.json` that `scripts/bench/all` wrote into the folder, and writes `../benchmarks.md` and
 `growth.png` there; for the folder of this checkout also the table between the marks in README.md. No figure of
@@ -43,20 +43,20 @@ ABOUT = {
 }
 # README: words, benchmark, and how case and what of our row and of the peer's begin
 HEADLINES = (
-    ("fragment file to token sets", "fragments", "20 M fragments, bgzip", "read_items", "gtars"),
+    ("fragment file to token sets", "fragments", "20 M fragments, bgzip", "open_input", "gtars"),
     ("the same, the whole command", "fragments", "20 M fragments, whole command", "atacsearch", "gunzip"),
     (
         "BED file of 100,000 regions, 890,000-region universe",
         "beds",
         "BED of 100 k regions",
-        "read_items",
+        "open_input",
         "gtars",
     ),
     (
         "cells x peaks (h5ad) to token sets",
         "beds",
         "h5ad of cells x peaks, CSR",
-        "read_items",
+        "open_input",
         "a Python loop",
     ),
     (
@@ -104,6 +104,12 @@ def page(records: list[dict[str, Any]]) -> str:
     lines = [
         "# Benchmarks",
         "",
+        "**Question.** How fast is each stage, and how does its time grow?",
+        "",
+        "**Answer.** Each whole stage is faster than or level with the tools that do the same work, and grows"
+        " in proportion to its input; an exact scan in memory is faster than the vector store where a filter "
+        "keeps a tenth of the vectors or where vectors are few.",
+        "",
         "Made by the benchmarks of `bash scripts/bench/all` (`scripts/bench/report.py` writes this page from their",
         "results). Measurements were repeated after a warm-up, but for rows that say *one run* (slow peers and",
         "the largest sizes). *median* and *least to most* are wall times, CPU is user and system",
@@ -111,7 +117,7 @@ def page(records: list[dict[str, Any]]) -> str:
         "that of the first row of ours for the same work: above 1, that row is slower. The machine was shared, and did",
         "other work beside the rows of single queries: trust ratios within a table before times.",
         "",
-        "![time against size, a panel a stage](benchmarks/growth.png)",
+        "![time against size, a panel a stage](records/growth.png)",
         "",
         "Dotted lines grow in proportion to size.",
     ]
@@ -254,7 +260,7 @@ def growth(records: list[dict[str, Any]], path: Path) -> None:
 
 def main() -> None:
     """Write page and plots."""
-    own = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+    own = Path(__file__).resolve().parents[2] / "docs" / "results" / "records"
     folder = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else own
     records = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     records = [r for r in records if r.get("benchmark") in ORDER]  # others have a page of their own
@@ -264,7 +270,7 @@ def main() -> None:
     (folder.parent / "benchmarks.md").write_text(page(records))
     growth(records, folder / "growth.png")
     if folder == own:
-        write_readme(records, own.parents[1] / "README.md")
+        write_readme(records, own.parents[2] / "README.md")
 
 
 if __name__ == "__main__":

@@ -97,6 +97,7 @@ def searched(index: Path, n: int) -> tuple[dict[str, Floats], dict[str, list[flo
     its id a file could not ask here: the ids are paths of files that exist, which would be read and encoded again.)
     """
     from atacsearch.client import open_index
+
     from atacsearch.query.search.query import Query
     from atacsearch.query.search.rerank import Ranking, ranked
 

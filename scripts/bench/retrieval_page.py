@@ -6,6 +6,11 @@ from typing import Any
 
 HEAD = """# Retrieval: one BED file against all others
 
+**Question.** Which order finds the files of the same cell line, target or assay: distance, overlap or both?
+
+**Answer.** Distance is best for cell lines, overlap for assays, and both together for targets; no order wins
+everywhere.
+
 Made by `scripts/bench/retrieval.py`, {date}, {cores} cores of {processor}, shared with other work. {files}
 BED files of hg19 (five collections: ChIP-seq of transcription factors (127) and histone marks (48), ATAC (20), DNase
 (7)). Each file asks an index of all with its stored vector and regions and is left out of its own answers. The

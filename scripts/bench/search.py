@@ -4,7 +4,7 @@ Indexes are those that index.py builds in `--folder`; missing ones are built fir
 that no indexed cell was made of. Recall@10 is against the exact neighbours in float32. Filters draw cells at
 random (`site`, `percentile`), which is the harder case for a graph: matching cells lie anywhere.
 
-    python scripts/bench/search.py --folder WORK --json docs/benchmarks/search.json
+    python scripts/bench/search.py --folder WORK --json docs/results/records/search.json
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from index import SIZES, index_path
 from measuring import Row, finish, options, run
 from mixtures import DIM, SHARES, Mixtures, open_mixtures
 
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 from atacsearch.store.index.snapshot import Snapshot
 
 K = 10
@@ -197,7 +197,7 @@ def measure(made: Mixtures, n: int, batch: int) -> list[Row]:
     vectors = made.vectors(n).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     queries = made.queries / np.linalg.norm(made.queries, axis=1, keepdims=True)
-    with Index.open(index_path(made.folder, n)) as index:
+    with IndexFolder.open(index_path(made.folder, n)) as index:
         snapshot = index.snapshot()
         ids = np.array(snapshot.all_ids("cells")[:n], object)
         store: Any = index.store

@@ -1,6 +1,6 @@
 """What a class head is made of: each view alone, their sum, the head that held-out items weighed; and the SVD behind.
 
-    python scripts/bench/views.py --json docs/benchmarks/views.json --page docs/views.md
+    python scripts/bench/views.py --json docs/results/records/views.json --page docs/results/views.md
     python scripts/bench/views.py --only forebrain             a minute
 
 One fold of each line of `quality`, reference alone and with the query's cells in the components. Nothing is kept on
@@ -152,6 +152,11 @@ def page(record: dict[str, Any]) -> str:
     """The page."""
     out = [
         "# What a class head is made of",
+        "",
+        "**Question.** Which of the six regressions of a class head is needed?",
+        "",
+        "**Answer.** None alone: no single one is best on more than a few lines, and their weighted sum is "
+        "best in the mean of both tables.",
         "",
         f"Made by `scripts/bench/views.py`, {record['date']}, {record['cores']} cores of {record['processor']}. "
         "One fold of each line of [quality](quality.md); accuracy / macro-F1. *Joined*: the query's cells, without "

@@ -8,7 +8,7 @@ doublets, as in Scrublet (Wolock et al. 2019, doi:10.1016/j.cels.2018.11.005), D
 doi:10.1016/j.cels.2019.03.003) and scDblFinder (Germain et al. 2021, doi:10.12688/f1000research.73600): the union of
 the open regions of two reference cells of different labels (regions are open or not; a droplet with two nuclei
 has the fragments of both). Their share among a cell's nearest neighbours in the model's vectors, which those methods
-count, tells less here (docs/query-quality.md).
+count, tells less here (docs/results/query-quality.md).
 
 The limit is the quantile of the scores of the reference's own cells under profiles that they had no part in, so that
 the rate of false alarms among cells like the reference's is what was asked for (2 %), less what doublets the reference
@@ -267,7 +267,7 @@ def reference_doublets(session: Session, snapshot: Snapshot, kind: str, label: s
             f"doublets of two values of {label}: among {len(labels):,} reference {kind} fewer than two values have "
             f"{MIN_CELLS} or more"
         ) from None
-    session.say(
+    session.notify(
         f"Doublets of two values of {label}: limit {found.limit:.3f}, which {FALSE_RATE:.0%} of the reference exceed; "
         f"AUROC {found.auroc:.3f} for simulated ones within the reference"
     )

@@ -14,10 +14,10 @@ from ...genome.intervals import Intervals, sorted_unique
 from ...genome.region_strings import format_region
 from ..inputs import is_file
 from ..session import Session
-from .region_queries import asked_intervals, region_tokens
+from .region_queries import intervals_of_text, region_tokens
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import ReadOptions
+    from ...readers.options import ReadOptions
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def ask(session: Session, query: str | Path, options: ReadOptions) -> Asked:
     text = str(query)
     if is_file(text):
         return _from_file(session, text, options)
-    wanted = asked_intervals(session, text, options)
+    wanted = intervals_of_text(session, text, options)
     region_tokens(session, text, wanted)  # says what was asked; an error where it overlaps nothing
     distinct = _distinct(wanted)
     names = [text] * len(distinct)
@@ -106,12 +106,12 @@ def _from_file(session: Session, path: str, options: ReadOptions) -> Asked:
     columns = zip(intervals.names().tolist(), intervals.start.tolist(), intervals.end.tolist(), strict=True)
     asked = _asked(session, [format_region(*one) for one in columns], intervals)
     for line in report.lines():
-        session.say(line)
+        session.notify(line)
     hit = int(np.count_nonzero(np.diff(asked.bounds)))
     if not hit:
         raise InputError(
             f"{path}: none of its {len(asked):,} regions overlaps a region of the universe "
             f"(chromosomes {', '.join(universe.intervals.chroms[:3])} ...)"
         )
-    session.say(f"{path}: {len(asked):,} regions, {hit:,} overlap the universe")
+    session.notify(f"{path}: {len(asked):,} regions, {hit:,} overlap the universe")
     return asked

@@ -22,13 +22,13 @@ from ..session import VECTOR, Session
 from .contexts import region_id
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import ReadOptions
+    from ...readers.options import ReadOptions
     from ...store.index.snapshot import Snapshot
 
 MAX_REGIONS = 50  # universe regions that one region string or gene may ask for in the collection `regions`
 
 
-def asked_intervals(session: Session, text: str, options: ReadOptions) -> Intervals:
+def intervals_of_text(session: Session, text: str, options: ReadOptions) -> Intervals:
     """The intervals of the index's genome that a region string or gene symbol means.
 
     Args:
@@ -69,7 +69,7 @@ def _lifted(session: Session, text: str, region: Intervals, options: ReadOptions
     if not len(done.rows):
         raise GenomeError(f"{text}: cannot be lifted from {way.words} ({next(iter(done.lost))} there)")
     x = done.intervals
-    session.say(
+    session.notify(
         f"{text} lifted from {way.words}: {format_region(x.names()[0], int(x.start[0]), int(x.end[0]))}"
     )
     return x
@@ -99,7 +99,7 @@ def region_tokens(session: Session, text: str, asked: Intervals) -> TokenSets:
     sets = session.universe.tokenize([asked])
     places = distinct_places(asked)
     shown = f"{places[0]} and {len(places) - 1:,} more" if len(places) > 3 else ", ".join(places)
-    session.say(f"Query: {text} = BED {shown}, overlaps {len(sets[0]):,} regions of the universe")
+    session.notify(f"Query: {text} = BED {shown}, overlaps {len(sets[0]):,} regions of the universe")
     if not len(sets[0]):
         raise InputError(f"{text} (BED {shown}) overlaps no region of the universe{_near(session, asked)}")
     return TokenSets(sets.offsets, sets.tokens, (text,), sets.universe_digest)

@@ -3,7 +3,7 @@
 Both are standardised over the candidates of a query (mean 0, standard deviation 1) and added with fixed weights:
 score fusion in the manner of Fox and Shaw 1994 (CombSUM), on standard scores. Reciprocal rank fusion (Cormack, Clarke
 and Buettcher 2009, doi:10.1145/1571941.1572114; K = 60) throws away by how much one candidate is ahead, and lost much
-of the better order for cell lines (`docs/retrieval.md`); the ranks in both orders are given, so that it can be had.
+of the better order for cell lines (`docs/results/retrieval.md`). The ranks in both orders are given beside the score.
 
 The enrichment compares the shared regions with what openness lets expect. Some regions are open in nearly every file,
 and files that hold many of those share many with anything. With `o` the number of candidates in which a region is
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-COSINE_WEIGHT = 0.3  # of the standardised distance; the rest is that of the enrichment (docs/retrieval.md)
+COSINE_WEIGHT = 0.3  # of the standardised distance; the enrichment has the rest (docs/results/retrieval.md)
 FUSED = ("cosine_rank", "overlap_rank", "enrichment", "fused_score")
 ORDERS = ("adjusted_jaccard", "jaccard", "overlap_coefficient", "odds_ratio", "log10_p_value", "combo_score")
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from ...errors import InputError
 from ..compressed import read_all
-from ..items import DEFAULT_MIN_FRAGMENTS
 from ..names import first_repeated
+from ..options import DEFAULT_MIN_FRAGMENTS
 from ..report import ReadReport
 
 FEW = 0.1  # the default cut-off must keep this fraction of the barcodes above the knee

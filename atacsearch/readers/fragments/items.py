@@ -18,9 +18,10 @@ from ...kernels import fragment_tables as kernel
 from ...tokens.token_sets import TokenSets
 from ..bed import read_bed
 from ..genome_check import Place, check_place, mapped_names, report_names, settle_genome
-from ..items import Items, ReadOptions
+from ..items import Items
 from ..labels import empty_table, with_constants
 from ..liftover import refuse_liftover
+from ..options import ReadOptions
 from ..report import ReadReport
 from .bins import BinIndex, build_bins
 from .cells import CellRule, cell_rule, choose_cells

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ...errors import InputError
 from ..compressed import ByteSource
-from ..items import SourceKind
 from ..manifest import has_file_column
 from ..matrices.tenx import is_mtx_folder
+from ..options import SourceKind
 
 FRAGMENT_FILES = ("fragments.tsv.gz", "atac_fragments.tsv.gz", "fragments.tsv", "atac_fragments.tsv")
 MATRIX_FILES = ("filtered_peak_bc_matrix.h5", "filtered_feature_bc_matrix.h5")

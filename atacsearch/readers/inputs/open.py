@@ -1,4 +1,4 @@
-"""The one door: any input to items (`read_items`), or to the intervals that a universe is built from."""
+"""The one door: any input to items (`open_input`), or to the intervals that a universe is built from."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from ...genome.intervals import Intervals
 from ...tokens.token_sets import TokenSets
 from ..bed import read_bed_hashed
 from ..genome_check import Place, check_place, report_names, settle_genome
-from ..items import Items, ReadOptions, SourceKind
+from ..items import Items
 from ..labels import empty_table, with_constants
 from ..liftover import lifted
 from ..manifest import Manifest, read_manifest
 from ..matrices.tenx import is_mtx_folder
+from ..options import ReadOptions, SourceKind
 from ..report import ReadReport, some
 from .detect import FRAGMENT_FILES, MATRIX_FILES, MATRIX_FOLDERS, detect_kind, find_outs
 
@@ -35,13 +36,13 @@ __all__ = [
     "detect_kind",
     "input_genome",
     "input_intervals",
-    "read_item_parts",
-    "read_items",
+    "open_input",
+    "open_input_parts",
     "tokenize_file",
 ]
 
 
-def read_items(input: str | Path, universe: Universe, options: ReadOptions | None = None) -> list[Items]:
+def open_input(input: str | Path, universe: Universe, options: ReadOptions | None = None) -> list[Items]:
     """Read an input and tokenise it.
 
     Args:
@@ -70,14 +71,14 @@ def tokenize_file(
     path: str | Path, universe: Universe, *, parity: Literal["gtars"] | None = None, **options: Any
 ) -> TokenSets:
     """The token sets of all items of a file, in order: `Universe.tokenize` of a path."""
-    found = read_items(path, universe, ReadOptions(parity=parity, **options))
+    found = open_input(path, universe, ReadOptions(parity=parity, **options))
     return TokenSets.concat([items.sets for items in found])
 
 
-def read_item_parts(
+def open_input_parts(
     input: str | Path, universe: Universe, options: ReadOptions | None = None
 ) -> Iterator[Items]:
-    """As `read_items`, but the cells of a fragment file come in parts, so that memory does not grow with it.
+    """As `open_input`, but the cells of a fragment file come in parts, so that memory does not grow with it.
 
     Parts of one source have one `report`, `source` and `content_digest`, and follow one another in order.
     """
@@ -87,7 +88,7 @@ def read_item_parts(
     if kind == "cellranger":
         path, kind = _in_outs(path)
     if kind != "fragments":
-        yield from read_items(input, universe, options)
+        yield from open_input(input, universe, options)
         return
     from ..fragments.items import read_fragment_parts
 
@@ -117,7 +118,7 @@ def input_intervals(input: str | Path) -> list[Any]:
     """What a universe is built from: regions of BED files, fragments, or peaks with their coverage.
 
     Args:
-        input: as for `read_items`.
+        input: as for `open_input`.
 
     Returns:
         `Intervals` of each BED file, `Pileup` of each fragment file, `(Intervals, weights)` of each matrix,

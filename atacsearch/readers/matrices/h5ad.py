@@ -16,10 +16,11 @@ from ...errors import InputError
 from ...genome.intervals import Intervals
 from ..compressed import file_digest
 from ..genome_check import check_place, report_names, settle_genome
-from ..items import Items, ReadOptions
+from ..items import Items
 from ..labels import obs_table, with_constants
 from ..liftover import lifted
 from ..names import first_repeated
+from ..options import ReadOptions
 from ..report import ReadReport
 from .peaks import peaks_of
 from .tokens import PeakTokens, Rows, check_values, rows_of_dense, sets_of_cells

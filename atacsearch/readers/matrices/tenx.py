@@ -16,9 +16,10 @@ import numpy as np
 from ...errors import InputError
 from ..compressed import file_digest, read_all
 from ..genome_check import settle_genome
-from ..items import Items, ReadOptions
+from ..items import Items
 from ..labels import empty_table, with_constants
 from ..names import first_repeated
+from ..options import ReadOptions
 from ..report import ReadReport
 from .h5ad import compressed_runs, lay_peaks, refuse_parity
 from .peaks import peaks_of

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Snapshot(NearestItems):
-    """One generation of an index, open for reading. Made by `Index.snapshot`.
+    """One generation of an index, open for reading. Made by `IndexFolder.snapshot`.
 
     Args:
         index: the index folder.

@@ -19,7 +19,7 @@ from ..metadata.where import BoundWhere
 from ..types import Column, IndexInfo
 
 SMALL_PART = 5_000  # always merged: opening a part costs more than searching it
-# Points of one part at the most: it bounds the memory of building (see docs/decisions.md). A shard is never divided.
+# Points of one part at the most: it bounds the memory of building (docs/design/decisions.md). No shard is divided.
 MAX_PART = 500_000
 Hits = list[list[tuple[str, float]]]
 

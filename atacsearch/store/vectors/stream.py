@@ -45,8 +45,8 @@ WAITING = 3  # times k candidates a query, at which they are sorted and cut to k
 def worth_streaming(points: int, dim: int, queries: int, k: int) -> bool:
     """Whether a batch is expected to be faster by this scan than by walks through the graph.
 
-    The cost of both grows with the number of vectors, so the number of queries decides (docs/decisions.md), but for
-    collections so small that the scan in memory, which keeps them there, has no more to do.
+    The cost of both grows with the number of vectors, so the number of queries decides (docs/design/decisions.md), but
+    for collections so small that the scan in memory, which keeps them there, has no more to do.
     """
     return queries >= LARGE and k <= MOST and 4 * points * dim > SMALL
 

@@ -3,7 +3,7 @@
 The reference is cut into folds, of whole groups where there are at least two, else stratified at random. For each
 fold a head is fitted on the others. Where the encoder is nothing but the warm start of the reference, its embedding
 is made anew from the other folds, too, since an embedding that has seen a group fits it better than it will fit a
-query (on the forebrain replicates: expected calibration error .06 without, .03 with; see docs/decisions.md). Where
+query (on the forebrain replicates: expected calibration error .06 without, .03 with; docs/design/decisions.md). Where
 the query joined the training it was seen, so then the embedding stays.
 """
 

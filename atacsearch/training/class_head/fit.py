@@ -1,7 +1,7 @@
 """Fitting of class heads: several balanced, regularised multinomial regressions, a view each, whose scores are added.
 
 Convex, so there is one answer. Regularisation and equal weight of classes are what carries over to another donor;
-views whose scores are added err less than any of them (figures in docs/decisions.md). Views of the regions
+views whose scores are added err less than any of them (figures in docs/design/decisions.md). Views of the regions
 themselves and of principal components of them are both linear in a cell's TF-IDF row, so all of them become one
 table over the universe; the view of the encoder's unit vector stays apart.
 """

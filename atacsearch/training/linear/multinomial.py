@@ -3,7 +3,7 @@
 Minimises, over a table W [f, K] and offsets b [K], the mean of `weight * -log softmax(x W + b)[class]` over items,
 weights such that every class counts alike, plus `|W|^2 / (2 C n)`: scikit-learn's balanced `LogisticRegression` of
 inverse strength C. Solved by torch's L-BFGS in float32, an item's features multiplied as sparse rows, which takes a
-sixth to a tenth of the time of scikit-learn's float64 (figures in docs/decisions.md).
+sixth to a tenth of the time of scikit-learn's float64 (figures in docs/design/decisions.md).
 """
 
 from __future__ import annotations

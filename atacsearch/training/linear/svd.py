@@ -1,7 +1,7 @@
 """Truncated SVD of sparse rows by a block Lanczos iteration, on all cores.
 
 Singular values of open-chromatin matrices fall slowly, so that power iterations stop far from the singular vectors
-(figures in docs/decisions.md). A Krylov space that keeps every block converges in as many passes over the data.
+(figures in docs/design/decisions.md). A Krylov space that keeps every block converges in as many passes over the data.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ from ..trainer.sources import FileSource
 from .card import remember_parent, sources
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import Items, ReadOptions
+    from ...readers.items import Items
+    from ...readers.options import ReadOptions
     from ...tokens.universe import Universe
 
 Say = Callable[[str], None]
@@ -111,11 +112,11 @@ def prepare(
     Raises:
         InputError: both `universe` and `base` are given, or an input cannot be read.
     """
-    from ...readers.inputs.open import read_items
+    from ...readers.inputs.open import open_input
 
     start = _begin([*inputs, *unlabelled], universe, base, options, say)
-    items = [found for path in inputs for found in read_items(path, start.regions, start.options)]
-    others = [found for path in unlabelled for found in read_items(path, start.regions, start.options)]
+    items = [found for path in inputs for found in open_input(path, start.regions, start.options)]
+    others = [found for path in unlabelled for found in open_input(path, start.regions, start.options)]
     for found in [*items, *others]:
         for line in found.report.lines():
             say(line)
@@ -172,7 +173,7 @@ def prepare_corpus(
     Raises:
         InputError: as for `prepare`; or there are only token files, and neither universe nor model is given.
     """
-    from ...readers.inputs.open import read_item_parts
+    from ...readers.inputs.open import open_input_parts
     from ...tokens.token_sets import write_sets
 
     team = team or Team()
@@ -217,7 +218,7 @@ def prepare_corpus(
                 "sha256": found[-1].digest()[:16],
             }
             continue
-        parts = read_item_parts(path, regions, start.options)
+        parts = open_input_parts(path, regions, start.options)
         for _, of_one in groupby(parts, key=lambda items: items.source):
             rest = iter(of_one)
             first = next(rest)
@@ -269,7 +270,7 @@ def _begin(
     say: Say,
 ) -> _Start:
     """Settle the universe: the one given, the loaded model's, or one made from the inputs."""
-    from ...readers.inputs.open import ReadOptions
+    from ...readers.options import ReadOptions
     from ...tokens.universe import Universe
 
     if universe is not None and base is not None:

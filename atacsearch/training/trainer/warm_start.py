@@ -26,7 +26,7 @@ DEEP = 5_000  # regions of a set, on average, from which sets are deep
 
 
 def usual_rank(sets: TokenSets) -> int:
-    """Components that are kept of sets of this depth; see docs/decisions.md."""
+    """Components that are kept of sets of this depth; see docs/design/decisions.md."""
     return DEEP_RANK if len(sets.tokens) > DEEP * len(sets) else RANK
 
 
@@ -36,7 +36,7 @@ def svd_table(
     """Row of each region such that the sum of its regions' rows is a set's embedding, up to length.
 
     Components are divided by the square roots of their singular values: between whitened ones, which find cell
-    types across donors, and plain ones, which hold more within them (see docs/decisions.md, also for the
+    types across donors, and plain ones, which hold more within them (see docs/design/decisions.md, also for the
     spectral embedding, which weights sets by their degrees and did less well).
 
     Args:

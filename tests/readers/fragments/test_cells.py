@@ -8,7 +8,8 @@ from sources import universe_of, write
 
 from atacsearch.errors import InputError
 from atacsearch.readers.fragments.cells import knee_of, read_calls, read_whitelist
-from atacsearch.readers.inputs.open import ReadOptions, default_sample, read_items
+from atacsearch.readers.inputs.open import default_sample, open_input
+from atacsearch.readers.options import ReadOptions
 
 UNIVERSE = universe_of([("chr1", 0, 100)])
 
@@ -19,7 +20,7 @@ def fragment_file(path, counts):
 
 
 def cells_of(path, **options):
-    (items,) = read_items(path, UNIVERSE, ReadOptions(**options))
+    (items,) = open_input(path, UNIVERSE, ReadOptions(**options))
     return items
 
 
