@@ -67,12 +67,8 @@ def build(
     from ..readers.inputs.universes import universe_from_inputs
     from .messages import say
 
-    widths = {"min_width": min_width, "max_width": max_width}
     made = universe_from_inputs(
-        inputs,
-        genome,
-        max_regions=max_regions,
-        **{name: width for name, width in widths.items() if width is not None},
+        inputs, genome, max_regions=max_regions, min_width=min_width, max_width=max_width
     )
     made.save(target)
     say(f"{target}: {len(made):,} regions, genome {made.genome or 'unknown'}, digest {made.digest[:12]}")

@@ -35,11 +35,11 @@ def read_all(inputs: Sequence[str | Path], universe: Universe, options: ReadOpti
     Raises:
         InputError: an input cannot be read, or their kinds differ.
     """
-    from ..readers.inputs.open import read_items
+    from ..readers.inputs.open import open_input
 
     if not inputs:
         raise InputError("no input: give one file or more")
-    found = [items for path in inputs for items in read_items(path, universe, options)]
+    found = [items for path in inputs for items in open_input(path, universe, options)]
     for items in found:
         for line in items.report.lines():
             say(line)
@@ -84,12 +84,12 @@ def token_parts(
 
     Names are those of `joined`. Raises `InputError` as `read_all` does.
     """
-    from ..readers.inputs.open import read_item_parts
+    from ..readers.inputs.open import open_input_parts
 
     if len(inputs) > 1:
         yield joined(read_all(inputs, universe, options, say))
         return
-    parts = read_item_parts(inputs[0], universe, options)
+    parts = open_input_parts(inputs[0], universe, options)
     reported: list[ReadReport] = []
     found: list[Items] = []
     for items in parts:

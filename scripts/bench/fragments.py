@@ -35,12 +35,12 @@ READ = (
     _TIMER
     + """
 from atacsearch.tokens.universe import Universe
-from atacsearch.readers.inputs.open import read_items
+from atacsearch.readers.inputs.open import open_input
 from atacsearch.readers.options import ReadOptions
 universe = Universe.from_bed(universe)
 options = ReadOptions(min_fragments=1, tss=sys.argv[4] if len(sys.argv) > 4 else None)
-read_items(small, universe, options)
-(items,), found = timed(lambda: read_items(path, universe, options))
+open_input(small, universe, options)
+(items,), found = timed(lambda: open_input(path, universe, options))
 print(json.dumps({**found, "items": len(items.sets), "tokens": len(items.sets.tokens)}))
 """
 )

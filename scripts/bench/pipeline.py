@@ -41,7 +41,7 @@ def go(universe: str, path: str, target: str, size: str) -> dict[str, Any]:
     from atacsearch.model.checkpoints.checkpoint import new_model
     from atacsearch.model.config import sized_config
     from atacsearch.model.encoding.encoder import Encoder
-    from atacsearch.readers.inputs.open import read_items
+    from atacsearch.readers.inputs.open import open_input
     from atacsearch.readers.options import ReadOptions
     from atacsearch.store.index.index import Index
     from atacsearch.store.types import Batch, Source
@@ -51,7 +51,7 @@ def go(universe: str, path: str, target: str, size: str) -> dict[str, Any]:
     model = new_model(sized_config(size, len(regions)), regions)
     encoder = Encoder(model)
     mark()
-    (items,) = read_items(path, regions, ReadOptions(min_fragments=1))
+    (items,) = open_input(path, regions, ReadOptions(min_fragments=1))
     mark()
     vectors = encoder.encode(items.sets)
     mark()

@@ -108,11 +108,11 @@ def prepare(
     Raises:
         InputError: both `universe` and `base` are given, or an input cannot be read.
     """
-    from ...readers.inputs.open import read_items
+    from ...readers.inputs.open import open_input
 
     start = _begin([*inputs, *unlabelled], universe, base, options, say)
-    items = [found for path in inputs for found in read_items(path, start.regions, start.options)]
-    others = [found for path in unlabelled for found in read_items(path, start.regions, start.options)]
+    items = [found for path in inputs for found in open_input(path, start.regions, start.options)]
+    others = [found for path in unlabelled for found in open_input(path, start.regions, start.options)]
     for found in [*items, *others]:
         for line in found.report.lines():
             say(line)
@@ -169,7 +169,7 @@ def prepare_corpus(
     Raises:
         InputError: as for `prepare`; or there are only token files, and neither universe nor model is given.
     """
-    from ...readers.inputs.open import read_item_parts
+    from ...readers.inputs.open import open_input_parts
     from ...tokens.token_sets import write_sets
 
     team = team or Team()
@@ -214,7 +214,7 @@ def prepare_corpus(
                 "sha256": found[-1].digest()[:16],
             }
             continue
-        parts = read_item_parts(path, regions, start.options)
+        parts = open_input_parts(path, regions, start.options)
         for _, of_one in groupby(parts, key=lambda items: items.source):
             rest = iter(of_one)
             first = next(rest)

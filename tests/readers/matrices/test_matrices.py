@@ -12,7 +12,7 @@ from scipy.io import mmwrite
 from sources import universe_of
 
 from atacsearch.errors import GenomeError, InputError
-from atacsearch.readers.inputs.open import input_genome, input_intervals, read_items
+from atacsearch.readers.inputs.open import input_genome, input_intervals, open_input
 from atacsearch.readers.options import ReadOptions
 from atacsearch.tokens.build import build_universe
 
@@ -44,7 +44,7 @@ def adata(dense, matrix=None, var=None, obs=None):
 
 
 def read(path, **options):
-    (items,) = read_items(path, universe_of(REGIONS), ReadOptions(**options))
+    (items,) = open_input(path, universe_of(REGIONS), ReadOptions(**options))
     return items
 
 
@@ -177,8 +177,8 @@ def test_genome_of_uns_is_used_and_checked(tmp_path):
     assert input_genome(tmp_path / "a.h5ad") == "hg19"
     assert read(tmp_path / "a.h5ad").genome == "hg19"
     with pytest.raises(GenomeError, match="is hg19, but the universe is hg38"):
-        read_items(tmp_path / "a.h5ad", universe_of(REGIONS, "hg38"))
-    told = read_items(tmp_path / "a.h5ad", universe_of(REGIONS, "hg38"), ReadOptions(genome="hg38"))[0]
+        open_input(tmp_path / "a.h5ad", universe_of(REGIONS, "hg38"))
+    told = open_input(tmp_path / "a.h5ad", universe_of(REGIONS, "hg38"), ReadOptions(genome="hg38"))[0]
     assert told.genome == "hg38"
     assert any("said to be hg19" in n for n in told.report.notes)
 

@@ -10,7 +10,7 @@ from sources import fragments, random_regions, universe_of, write
 from atacsearch.errors import InputError
 from atacsearch.readers import compressed
 from atacsearch.readers.fragments import items as fragment_items
-from atacsearch.readers.inputs.open import read_items
+from atacsearch.readers.inputs.open import open_input
 from atacsearch.readers.options import ReadOptions
 
 BARCODES = [
@@ -25,7 +25,7 @@ def read(path, universe, block_bytes=None, monkeypatch=None, **options):
         monkeypatch.setattr(compressed, "READ_BYTES", block_bytes)
         monkeypatch.setattr(compressed, "PLAIN_BYTES", block_bytes)
     options.setdefault("min_fragments", 1)
-    return read_items(path, universe, ReadOptions(kind="fragments", **options))[0]
+    return open_input(path, universe, ReadOptions(kind="fragments", **options))[0]
 
 
 def as_dict(items):
