@@ -45,7 +45,7 @@ READ_ITEMS = (
     _TIMER
     + """
 from atacsearch.tokens.universe import Universe
-from atacsearch.readers.inputs import read_items
+from atacsearch.readers.inputs.open import read_items
 regions = Universe.from_bed(universe, genome="hg38")
 (items,), found = timed(lambda: read_items(path, regions), times)
 print(json.dumps({**found, "tokens": len(items.sets.tokens)}))
@@ -128,7 +128,7 @@ LOOP = (
     + """
 import anndata
 from atacsearch.tokens.universe import Universe
-from atacsearch.readers.h5ad import read_peaks
+from atacsearch.readers.matrices.h5ad import read_peaks
 from atacsearch.readers.report import ReadReport
 regions = Universe.from_bed(universe, genome="hg38")
 cells = anndata.read_h5ad(path)

@@ -36,7 +36,7 @@ READ = (
     _TIMER
     + """
 from atacsearch.tokens.universe import Universe
-from atacsearch.readers.inputs import ReadOptions, read_items
+from atacsearch.readers.inputs.open import ReadOptions, read_items
 universe = Universe.from_bed(universe)
 options = ReadOptions(min_fragments=1, tss=sys.argv[4] if len(sys.argv) > 4 else None)
 read_items(small, universe, options)
