@@ -1,4 +1,4 @@
-"""The Python client says the same as the command line, in the same words."""
+"""The public index says the same as the command line, in the same words."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from tiny_world import World, build_world, write_h5ad
 
 import atacsearch as ats
-from atacsearch.client import create_index
 from atacsearch.errors import InputError
+from atacsearch.index import create_index
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +31,15 @@ def path(world: World) -> Path:
 
 def test_annotate_and_search_give_data_frames(world: World, path: Path) -> None:
     said: list[str] = []
-    index = ats.open_index(path, device="cpu", say=said.append)
+    index = ats.open_index(path, device="cpu", notify=said.append)
     calls = index.annotate(world.query, label="cell_type")
-    assert isinstance(calls, pd.DataFrame)
-    assert calls.columns.tolist() == ["item", "label", "confidence", "margin", "nearest_distance", "status"]
+    assert isinstance(calls.to_pandas(), pd.DataFrame)
+    assert calls.columns == ["item", "label", "confidence", "margin", "nearest_distance", "status"]
     assert calls["label"].tolist()[:4] == ["B", "NK", "B", "NK"]
     near = index.search("cells", world.query, items="s2-0", k=3, where="cell_type=NK")
     assert near["cell_type"].tolist() == ["NK"] * 3
     assert any("Encoding on cpu" in line for line in said)
-    assert repr(index) == f"Client({str(path)!r})"
+    assert repr(index) == f"Index({str(path)!r})"
 
 
 def test_additions_and_status(world: World, path: Path) -> None:
@@ -49,9 +49,9 @@ def test_additions_and_status(world: World, path: Path) -> None:
     assert index.add_beds(bed).skipped == (str(bed),)
     assert set(index.add_regions("cell_type").contexts) == {"B", "NK"}
     assert index.add_regions("cell_type").unchanged == ("B", "NK")
-    assert index.status()["collections"]["bedfiles"]["items"] == 1
+    assert index.status().collections["bedfiles"].items == 1
     more = write_h5ad(world.folder / "more.h5ad", 7, 4)
-    assert index.add_cells([more], options=None).added == {str(more): 4}
+    assert index.add_cells([more]).added == {str(more): 4}
     assert set(index.add_regions("cell_type", contexts="B").contexts) == {"B"}
 
 

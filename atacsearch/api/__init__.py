@@ -1,1 +1,1 @@
-"""The public functions beside `Index`."""
+"""The public functions beside `Index`: tokenise, embed, build a universe, read fragments, train."""

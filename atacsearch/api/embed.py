@@ -1,104 +1,132 @@
-"""Vectors written to Parquet as they are made: `id, vector`, for regions with `chrom, start, end`."""
+"""`ats.embed`: vectors of cells, BED files or their regions, without an index."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
-from ..files import to_file
-from ..query.regions.contexts import by_tokens
-from ..query.session import ENCODE_BLOCK, Progress, no_progress
-from ..query.session import VECTOR as GENERAL
+from ..answers import Answer
+from ..query.inputs import counting_of, joined, read_all
+from ..query.session import Notify, Progress, no_progress, silent
+from ..readers.inputs.memory import as_inputs
+from ..readers.options import ReadOptions
+from .options import EmbedOptions
+from .vectors import vector_tables, write_vectors
 
 if TYPE_CHECKING:
-    from ..model.checkpoints.checkpoint import Model
     from ..model.encoding.encoder import Encoder
+    from ..readers.inputs.memory import Inputs
+    from ..readers.options import Counting
     from ..tokens.token_sets import TokenSets
 
 
-def write_vectors(
-    path: Path,
-    encoder: Encoder,
-    model: Model,
-    sets: TokenSets,
+@dataclass(frozen=True, repr=False)
+class Vectors(Answer):
+    """Vectors of items or regions: `id, vector`, for regions with `chrom, start, end` (0-based half-open)."""
+
+    @property
+    def matrix(self) -> npt.NDArray[np.float32]:
+        """[n, d] float32 the vectors."""
+        column = self.table["vector"].combine_chunks()
+        return np.asarray(column.flatten().to_numpy().reshape(len(self), -1), np.float32)
+
+
+def embed(
+    inputs: Inputs,
+    model: str | Path,
     *,
-    level: str = "cell",
-    vector: str = GENERAL,
+    modality: Literal["atac"] = "atac",
+    level: Literal["cell", "region"] = "cell",
+    vector: str = "general",
+    device: str = "auto",
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    genome: str | None = None,
+    strict_genome: bool = False,
+    liftover: str | Path | None = None,
+    min_fragments: int | None = None,
+    whitelist: str | Path | None = None,
+    tss: str | Path | None = None,
+    blacklist: str | Path | None = None,
+    counting: Counting | None = None,
+    sample: str | None = None,
+    notify: Notify = silent,
     progress: Progress = no_progress,
-) -> int:
-    """Encode token sets and write their vectors.
+) -> Vectors:
+    """Turn cells, BED files or their regions into vectors.
 
     Args:
-        path: the Parquet file; it appears when it is complete.
-        encoder: gives the vectors.
-        model: the encoder's model; its digests go into the file's metadata.
-        sets: what to encode.
-        level: `cell` for one vector a set, `region` for one contextual vector a token.
-        vector: of level `cell`, which vector: `general`, or the label of a head of the model.
-        progress: called with the number of sets encoded.
+        inputs: one input or several: h5ad, fragments, BED or narrowPeak files, manifests, an AnnData, a table of
+            intervals or barcodes, token sets.
+        model: a checkpoint folder in the published layout, or a name on the hub.
+        modality: what the inputs hold.
+        level: `cell` for one vector an item, `region` for one contextual vector a region of each item.
+        vector: of level `cell`: `general`, or a label that the model was trained for.
+        device: where the encoder runs: `auto`, `cpu`, `cuda`.
+        dtype: how precisely it computes: `auto` is bfloat16 on a GPU, float32 on a CPU.
+        genome, strict_genome, liftover, min_fragments, whitelist, tss, blacklist, counting, sample: how files are read,
+            see `tokenize`.
+        notify: receives messages, one line each.
+        progress: called with the number of items encoded.
 
     Returns:
-        The number of rows.
+        `id, vector`, for regions with `chrom, start, end`, in input order; an item without a region of the universe has
+        a vector of zeros.
 
     Raises:
-        InputError: the model has no such vector.
+        InputError: an input that cannot be read; a vector that the model does not give.
+
+    Example:
+        >>> vectors = ats.embed("query.h5ad", "model", device="cpu")
+        >>> vectors.id[0], vectors.matrix.shape
+        ('s2-0', (20, 16))
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    fields = [pa.field("id", pa.string())]
-    if level == "region":
-        fields += [pa.field("chrom", pa.string()), pa.field("start", pa.int64()), pa.field("end", pa.int64())]
-    if vector not in model.vectors:
-        raise InputError(f"--vector {vector}: this model gives {', '.join(model.vectors)}")
-    dim = model.vectors[vector] if level == "cell" else model.dim
-    fields.append(pa.field("vector", pa.list_(pa.float32(), dim)))
-    metadata = {
-        "atacsearch.model_digest": model.digest,
-        "atacsearch.universe_digest": model.universe_digest,
-        "atacsearch.vector": vector if level == "cell" else "regions",
-        "atacsearch.dtype": str(encoder.dtype).removeprefix("torch."),
-    }
-    schema = pa.schema(fields, metadata=metadata)
-    rows = 0
-
-    def write(temporary: Path) -> None:
-        nonlocal rows
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            blocks = _cells(encoder, sets, vector) if level == "cell" else _regions(encoder, model, sets)
-            for columns, n_sets in blocks:
-                table = pa.table([*columns[:-1], _vectors(columns[-1], dim)], schema=schema)
-                writer.write_table(table)
-                rows += table.num_rows
-                progress(n_sets)
-
-    to_file(path, write)
-    return rows
+    read = ReadOptions(
+        genome, strict_genome, liftover, min_fragments, whitelist, tss, blacklist, counting, sample
+    )
+    encoder, sets = _encoder_and_sets(as_inputs(inputs), model, device, dtype, read, notify)
+    options = EmbedOptions(modality, level, vector, device, dtype)
+    schema, parts = vector_tables(encoder, sets, options)
+    tables = []
+    for table, n_sets in parts:
+        tables.append(table)
+        progress(n_sets)
+    return Vectors(pa.concat_tables(tables) if tables else schema.empty_table())
 
 
-def _vectors(vectors: npt.NDArray[np.float32], dim: int) -> Any:
-    import pyarrow as pa
+def embed_to_file(
+    inputs: Sequence[str | Path],
+    model: str | Path,
+    path: Path,
+    options: EmbedOptions,
+    read: ReadOptions,
+    notify: Notify,
+    progress: Progress,
+) -> tuple[int, int]:
+    """Write the vectors of files to Parquet as they are made.
 
-    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1), pa.float32()), dim)
+    Returns:
+        Numbers of vectors and of their dimensions.
+    """
+    encoder, sets = _encoder_and_sets(inputs, model, options.device, options.dtype, read, notify)
+    return write_vectors(path, encoder, sets, options, progress)
 
 
-def _cells(encoder: Encoder, sets: TokenSets, vector: str) -> Iterator[tuple[list[Any], int]]:
-    for first in range(0, len(sets), ENCODE_BLOCK):
-        part = sets.take(np.arange(first, min(first + ENCODE_BLOCK, len(sets))))
-        yield [list(part.names), encoder.encode_as([vector], part)[vector]], len(part)
+def _encoder_and_sets(
+    inputs: Sequence[object], model: str | Path, device: str, dtype: str, read: ReadOptions, notify: Notify
+) -> tuple[Encoder, TokenSets]:
+    from ..model.checkpoints.checkpoint import load_model
+    from ..model.encoding.encoder import Encoder
 
-
-def _regions(encoder: Encoder, model: Model, sets: TokenSets) -> Iterator[tuple[list[Any], int]]:
-    for part in by_tokens(sets):
-        regions = model.universe.intervals.take(part.tokens.astype(np.int64))
-        names = np.repeat(np.asarray(part.names, object), part.lengths)
-        vectors = [np.empty((0, model.dim), np.float32), *encoder.encode_regions(part)]
-        yield (
-            [names.tolist(), regions.names().tolist(), regions.start, regions.end, np.concatenate(vectors)],
-            len(part),
-        )
+    loaded = load_model(model)
+    read = replace(read, counting=counting_of(loaded.counting, read.counting, "model"))
+    sets = joined(read_all(inputs, loaded.universe, read, notify))
+    encoder = Encoder(loaded, device=device, dtype=dtype)
+    notify(f"Encoding on {encoder.describe()}")
+    return encoder, sets

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import click
 
+from ..query.regions.options import CompareOptions, CompareQuery
+from ..readers.options import ReadOptions
+from .from_options import options_of
 from .options import Output, debug_option, index_option, output_options
 
 
@@ -13,56 +16,12 @@ from .options import Output, debug_option, index_option, output_options
 @click.argument("a")
 @click.argument("b")
 @index_option
-@click.option(
-    "--in",
-    "collection",
-    type=click.Choice(["cells", "beds"]),
-    help="Whose items selections mean [default: cells where both sides have some].",
-)
-@click.option(
-    "--min-difference",
-    type=click.FloatRange(0, 1),
-    default=0.1,
-    show_default=True,
-    metavar="D",
-    help="Least difference of the fractions of items that have the region.",
-)
-@click.option(
-    "--q",
-    type=click.FloatRange(0, 1),
-    default=0.05,
-    show_default=True,
-    metavar="Q",
-    help="Largest q value (Fisher's exact test, two-sided; Benjamini and Hochberg).",
-)
-@click.option(
-    "-k",
-    "--k",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="At most N regions in each direction [default: all].",
-)
-@click.option("--genome", metavar="NAME", help="Genome of a BED file (hg38, hg19, mm10, mm39 ...).")
-@click.option(
-    "--liftover",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="CHAIN",
-    help="Lift a BED file from its genome to the index's with this chain file.",
-)
+@options_of(CompareQuery)
+@options_of(CompareOptions)
+@options_of(ReadOptions, only=("genome", "liftover"))
 @output_options
 @debug_option
-def compare(
-    a: str,
-    b: str,
-    index_path: str,
-    collection: str | None,
-    min_difference: float,
-    q: float,
-    k: int | None,
-    genome: str | None,
-    liftover: Path | None,
-    output: Output,
-) -> None:
+def compare(a: str, b: str, index_path: str, output: Output, **options: Any) -> None:
     """Tell which regions set two cell types, files or contexts apart.
 
     A and B are each a BED file, the id of an indexed item, a condition such as cell_type=B, or a context of the
@@ -79,21 +38,13 @@ def compare(
       atacsearch compare cell_type=Monocyte rest --index my.index -k 20
       atacsearch compare mine.bed 'assay=ATAC-seq' --in beds --index my.index --min-difference 0.5
     """
-    from ..client import open_index
+    from ..index import open_index
     from ..query.regions.compare import write_bed
-    from ..readers.inputs.open import ReadOptions
     from .messages import say
 
-    table = open_index(index_path, say=say).compare_table(
-        a,
-        b,
-        collection=collection,
-        min_difference=min_difference,
-        q=q,
-        k=k,
-        options=ReadOptions(genome=genome, liftover=liftover),
-    )
-    if output.path is not None and output.path.suffix == ".bed" and output.format == "tsv":
-        write_bed(table, output.path)
-    else:
-        output.write(table)
+    with open_index(index_path, notify=say) as index:
+        found = index.compare(a, b, **options)
+        if output.path is not None and output.path.suffix == ".bed" and output.format == "tsv":
+            write_bed(found.table, output.path)
+        else:
+            output.write(found)

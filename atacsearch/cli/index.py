@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import (
-    Output,
-    debug_option,
-    device_option,
-    model_option,
-    output_options,
-    read_options,
-    reader_options,
-)
+from ..query.ingest.options import GENES, AddOptions, CalibrateOptions, RegionsOptions
+from ..readers.options import ReadOptions
+from .from_options import options_of
+from .options import Output, debug_option, device_option, model_option, output_options
 
-_GENES_HELP = "Gene table: BED6 of transcription start sites (name = gene|transcript) or GTF."
-_genes_option = click.option(
-    "--genes", type=click.Path(exists=True, dir_okay=False, path_type=Path), help=_GENES_HELP
-)
-_labels_option = click.option(
-    "--labels",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="TSV of label columns by item (column item, barcode or id, else the first); adds or replaces.",
-)
-_replace_option = click.option(
-    "--replace", is_flag=True, help="Replace a source that is indexed already, by content or by path."
-)
+if TYPE_CHECKING:
+    from ..query.ingest.add import Added
 
 
 @click.group()
@@ -51,7 +36,7 @@ def index() -> None:
 @index.command()
 @click.argument("index_path", metavar="INDEX", type=click.Path(path_type=Path))
 @model_option()
-@_genes_option
+@click.option("--genes", type=click.Path(exists=True, dir_okay=False, path_type=Path), help=GENES)
 @click.option("--url", metavar="URL", help="Keep the vectors on this Qdrant server instead of in the folder.")
 @debug_option
 def create(index_path: Path, model: str, genes: Path | None, url: str | None) -> None:
@@ -61,24 +46,17 @@ def create(index_path: Path, model: str, genes: Path | None, url: str | None) ->
     Example:
       atacsearch index create my.index --model my.model --genes refseq_tss.bed.gz
     """
-    from ..client import create_index
+    from ..index import create_index
     from .messages import say
 
-    client = create_index(index_path, model, genes=genes, url=url)
-    info = client.session.index.info
+    with create_index(index_path, model, genes=genes, url=url) as made:
+        info = made.status().info
     say(f"{index_path}: created; genome {info.genome or 'unknown'}, model {info.model_digest[:12]}")
 
 
-def _add(kind: str, index_path: str, inputs: tuple[str, ...], device: str, **options: Any) -> None:
-    from ..client import open_index
-    from .messages import progress, say
+def _report(index_path: str, words: str, done: Added) -> None:
+    from .messages import say
 
-    client = open_index(index_path, device=device, say=say)
-    reading = read_options(options.pop("reading"))
-    with progress("Encoding", None) as advance:
-        add = client.add_cells if kind == "cells" else client.add_beds
-        done = add(inputs, options=reading, progress=advance, **options)
-    words = "cells" if kind == "cells" else "BED files"
     say(f"{index_path}: added {sum(done.added.values()):,} {words} of {len(done.added):,} sources")
     if done.n_empty:
         say(f"  {done.n_empty:,} of them have no region of the universe: kept, but never found by a search")
@@ -87,10 +65,9 @@ def _add(kind: str, index_path: str, inputs: tuple[str, ...], device: str, **opt
 @index.command("add-cells")
 @click.argument("index_path", metavar="INDEX")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@_labels_option
-@_replace_option
+@options_of(AddOptions)
 @device_option
-@reader_options
+@options_of(ReadOptions)
 @debug_option
 def add_cells(index_path: str, inputs: tuple[str, ...], device: str, **options: Any) -> None:
     """Add the cells of h5ad or fragment files.
@@ -103,16 +80,20 @@ def add_cells(index_path: str, inputs: tuple[str, ...], device: str, **options: 
       atacsearch index add-cells my.index reference.h5ad
       atacsearch index add-cells my.index fragments.tsv.gz --labels clusters.tsv --sample pbmc
     """
-    _add("cells", index_path, inputs, device, **options)
+    from ..index import open_index
+    from .messages import progress, say
+
+    with open_index(index_path, device=device, notify=say) as opened, progress("Encoding", None) as advance:
+        done = opened.add_cells(inputs, progress=advance, **options)
+    _report(index_path, "cells", done)
 
 
 @index.command("add-beds")
 @click.argument("index_path", metavar="INDEX")
 @click.argument("inputs", nargs=-1, required=True, metavar="MANIFEST|FILE...")
-@_labels_option
-@_replace_option
+@options_of(AddOptions)
 @device_option
-@reader_options
+@options_of(ReadOptions)
 @debug_option
 def add_beds(index_path: str, inputs: tuple[str, ...], device: str, **options: Any) -> None:
     """Add BED files, one by one or by a manifest.
@@ -125,27 +106,20 @@ def add_beds(index_path: str, inputs: tuple[str, ...], device: str, **options: A
       atacsearch index add-beds my.index manifest.tsv
       atacsearch index add-beds my.index a.bed b.narrowPeak.gz --labels labels.tsv
     """
-    _add("bedfiles", index_path, inputs, device, **options)
+    from ..index import open_index
+    from .messages import progress, say
+
+    with open_index(index_path, device=device, notify=say) as opened, progress("Encoding", None) as advance:
+        done = opened.add_beds(inputs, progress=advance, **options)
+    _report(index_path, "BED files", done)
 
 
 @index.command("add-regions")
 @click.argument("index_path", metavar="INDEX")
-@click.option(
-    "--context-label",
-    default="cell_type",
-    show_default=True,
-    metavar="COLUMN",
-    help="Items that share a value of this label column form one context.",
-)
-@click.option(
-    "--context", "contexts", multiple=True, metavar="VALUE", help="Only this context; may be repeated."
-)
-@_genes_option
+@options_of(RegionsOptions)
 @device_option
 @debug_option
-def add_regions(
-    index_path: str, context_label: str, contexts: tuple[str, ...], genes: Path | None, device: str
-) -> None:
+def add_regions(index_path: str, device: str, **options: Any) -> None:
     """Add regions in context, from all that is indexed.
 
     A region belongs to a context where it is open in any of its items; its vector is the mean of its
@@ -155,12 +129,11 @@ def add_regions(
     Example:
       atacsearch index add-regions my.index --context-label cell_type --genes refseq_tss.bed.gz
     """
-    from ..client import open_index
+    from ..index import open_index
     from .messages import progress, say
 
-    client = open_index(index_path, device=device, say=say)
-    with progress("Encoding", None) as advance:
-        done = client.add_regions(context_label, contexts=contexts, genes=genes, progress=advance)
+    with open_index(index_path, device=device, notify=say) as opened, progress("Encoding", None) as advance:
+        done = opened.add_regions(progress=advance, **options)
     for name, n in done.contexts.items():
         say(f"  {name}: {n:,} regions")
     same = f", {len(done.unchanged):,} were up to date" if done.unchanged else ""
@@ -180,9 +153,10 @@ def status(index_path: str, output: Output) -> None:
       atacsearch index status my.index
       atacsearch index status my.index --format json
     """
-    from ..client import open_index
+    from ..index import open_index
 
-    output.write_record(open_index(index_path).status())
+    with open_index(index_path) as opened:
+        output.write_record(opened.status().to_dict())
 
 
 @index.command()
@@ -197,11 +171,12 @@ def verify(index_path: str) -> None:
     Example:
       atacsearch index verify my.index
     """
-    from ..client import open_index
     from ..errors import AtacsearchError
+    from ..index import open_index
     from .messages import say
 
-    report = open_index(index_path).verify()
+    with open_index(index_path) as opened:
+        report = opened.verify()
     for note in report.notes:
         say(note)
     for problem in report.problems:
@@ -230,10 +205,11 @@ def repair(index_path: str, drop_damaged: bool) -> None:
     Example:
       atacsearch index repair my.index
     """
-    from ..client import open_index
+    from ..index import open_index
     from .messages import say
 
-    report = open_index(index_path).repair(drop_damaged)
+    with open_index(index_path) as opened:
+        report = opened.repair(drop_damaged)
     for line in [*report.problems, *report.notes]:
         say(line)
     say(f"{index_path}: generation {report.generation} made anew from its shards")
@@ -241,24 +217,10 @@ def repair(index_path: str, drop_damaged: bool) -> None:
 
 @index.command()
 @click.argument("index_path", metavar="INDEX")
-@click.option(
-    "--label",
-    "labels",
-    multiple=True,
-    metavar="COLUMN",
-    help="Label column; may be repeated [default: text columns of 2 to 500 values].",
-)
-@click.option(
-    "--group",
-    metavar="COLUMN",
-    help="Column of donor, library, study or collection, of which whole values are held out [default: by name].",
-)
-@click.option(
-    "--kind", type=click.Choice(["cells", "beds"]), default="cells", show_default=True, help="Collection."
-)
+@options_of(CalibrateOptions)
 @output_options
 @debug_option
-def calibrate(index_path: str, labels: tuple[str, ...], group: str | None, kind: str, output: Output) -> None:
+def calibrate(index_path: str, output: Output, **options: Any) -> None:
     """Fit the confidence of labels that neighbours transfer.
 
     `add-cells` and `add-beds` do it at their end; this is for another column of groups. Each item of a sample is shown
@@ -269,11 +231,8 @@ def calibrate(index_path: str, labels: tuple[str, ...], group: str | None, kind:
     Example:
       atacsearch index calibrate my.index --label cell_type --group donor
     """
-    import pyarrow as pa
-
-    from ..client import open_index
-    from ..query.reference.calibrate import report
+    from ..index import open_index
     from .messages import say
 
-    client = open_index(index_path, say=say)
-    output.write(pa.Table.from_pylist(report(client.calibrate(kind, labels or None, group))))
+    with open_index(index_path, notify=say) as opened:
+        output.write(opened.calibrate(**options))

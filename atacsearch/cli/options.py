@@ -1,6 +1,7 @@
 """Option sets that several commands share, so that the same word means the same everywhere.
 
-Each is a decorator. `reader_options` and `output_options` gather their options into one argument each.
+Each is a decorator; `output_options` gathers its options into one argument. Options that questions and readers have
+come from their options classes (`from_options.py`).
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..readers.options import READING, ReadOptions
 from .failures import DEBUG
+from .from_options import options_of
 
 if TYPE_CHECKING:
-    from ..readers.inputs.open import ReadOptions
+    from ..answers import Answer
 
 F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("table", "tsv", "json", "parquet")
@@ -69,10 +72,11 @@ class Output:
     format: str
     path: Path | None
 
-    def write(self, table: Any) -> None:
-        """Write a `pyarrow.Table`."""
+    def write(self, answer: Answer) -> None:
+        """Write an answer; on a terminal with the columns that fit it."""
         from ..tables import write_table
 
+        table = answer.for_terminal() if self.format == "table" else answer.to_arrow()
         write_table(table, self.format, self.path)
 
     def write_record(self, record: dict[str, Any]) -> None:
@@ -116,70 +120,19 @@ def output_options(command: F) -> F:
     return wrapped  # type: ignore[return-value]
 
 
-_READER_OPTIONS = (
-    click.option("--genome", metavar="NAME", help="Genome of the input (hg38, hg19, mm10, mm39 ...)."),
-    click.option(
-        "--strict-genome", is_flag=True, help="Refuse input that fits the genome no better than by chance."
-    ),
-    click.option(
-        "--liftover",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        metavar="CHAIN",
-        help="Lift BED files and peaks from their genome to the universe's by this UCSC chain file "
-        "(hg19ToHg38.over.chain.gz).",
-    ),
-    click.option(
-        "--min-fragments",
-        type=click.IntRange(min=0),
-        metavar="N",
-        help="Fragments: keep barcodes with at least N fragments.",
-    ),
-    click.option(
-        "--whitelist",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Fragments: keep the barcodes of this file, one a line.",
-    ),
-    click.option(
-        "--tss",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Fragments: BED6 of transcription start sites, for TSS enrichment.",
-    ),
-    click.option(
-        "--blacklist",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Fragments: BED of blacklisted regions, for the blacklist ratio.",
-    ),
-    click.option(
-        "--counting",
-        type=click.Choice(["fragment", "insertion"]),
-        help="Fragments: what opens a region, the whole fragment or its two insertions "
-        "[default: as the index or model says, else fragment].",
-    ),
-    click.option("--sample", metavar="NAME", help="Sample name: an indexed cell is called SAMPLE#BARCODE."),
-)
-
-
 def reader_options(command: F) -> F:
     """How inputs are read, given to the command as `reading: dict` of what the user set."""
 
-    names = (
-        "genome", "strict_genome", "liftover", "min_fragments", "whitelist", "tss", "blacklist", "counting", "sample"
-    )  # fmt: skip
-
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        reading = {name: value for name in names if (value := kwargs.pop(name)) is not None}
+        reading = {name: value for name in READING if (value := kwargs.pop(name)) is not None}
         return command(*args, reading=reading, **kwargs)
 
-    for option in reversed(_READER_OPTIONS):
-        wrapped = option(wrapped)
-    return wrapped  # type: ignore[return-value]
+    return options_of(ReadOptions)(wrapped)  # type: ignore[return-value]
 
 
 def read_options(reading: dict[str, Any]) -> ReadOptions:
     """The `ReadOptions` of what `reader_options` gathered."""
-    from ..readers.inputs.open import ReadOptions
-
     return ReadOptions(**reading)
 
 
@@ -199,30 +152,6 @@ def device_option(command: F) -> F:
         metavar="auto|cpu|cuda",
         help="Where the encoder runs.",
     )(command)
-
-
-def where_option(command: F) -> F:
-    """`--where`, repeatable, and-ed."""
-    return click.option(
-        "--where",
-        multiple=True,
-        metavar="CONDITION",
-        help="Only items with e.g. 'assay=ATAC-seq', 'n_fragments>=1000', 'cell_type in (B, NK)'; "
-        "joined by `and`; may be repeated.",
-    )(command)
-
-
-def k_option(default: int) -> Callable[[F], F]:
-    """`-k`: the number of neighbours."""
-    return click.option(
-        "-k",
-        "--k",
-        type=click.IntRange(min=1),
-        default=default,
-        show_default=True,
-        metavar="N",
-        help="Number of nearest neighbours.",
-    )
 
 
 def universe_option(required: bool = True) -> Callable[[F], F]:

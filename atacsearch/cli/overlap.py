@@ -2,65 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from .options import Output, debug_option, index_option, output_options, where_option
+from ..query.regions.options import OverlapOptions, OverlapQuery
+from ..readers.options import ReadOptions
+from .from_options import options_of
+from .options import Output, debug_option, index_option, output_options
 
 
 @click.command()
 @click.argument("query")
 @index_option
-@click.option(
-    "--in",
-    "collections",
-    multiple=True,
-    type=click.Choice(["cells", "beds", "regions"]),
-    help="Collection that answers; may be repeated [default: all that hold something].",
-)
-@click.option(
-    "--by",
-    metavar="COLUMN",
-    help="Count cells and BED files by this label column; `id` names them one by one "
-    "[default: BED files by id, cells by cell_type].",
-)
-@where_option
-@click.option("--together", is_flag=True, help="Ask with all regions of the file or gene as one query.")
-@click.option("--all", "every", is_flag=True, help="Show groups in which nothing is open, too.")
-@click.option(
-    "-k",
-    "--k",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="At most N rows for each query and collection [default: all].",
-)
-@click.option(
-    "--columns", metavar="A,B", help="Label columns to add to rows of single items, separated by commas."
-)
-@click.option("--genome", metavar="NAME", help="Genome of the query (hg38, hg19, mm10, mm39 ...).")
-@click.option(
-    "--strict-genome", is_flag=True, help="Refuse a file that fits the genome no better than by chance."
-)
-@click.option(
-    "--liftover",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="CHAIN",
-    help="Lift the query from its genome to the index's with this chain file.",
-)
+@options_of(OverlapQuery)
+@options_of(OverlapOptions)
+@options_of(ReadOptions, only=("genome", "strict_genome", "liftover"))
 @output_options
 @debug_option
-def overlap(
-    query: str,
-    index_path: str,
-    columns: str | None,
-    genome: str | None,
-    strict_genome: bool,
-    liftover: Path | None,
-    output: Output,
-    **arguments: Any,
-) -> None:
+def overlap(query: str, index_path: str, output: Output, **options: Any) -> None:
     """Tell which files, cell types and contexts have a region.
 
     QUERY is a region string (1-based and inclusive, as in samtools and UCSC), a gene symbol where the index has a
@@ -77,14 +37,8 @@ def overlap(
       atacsearch overlap CD19 --index my.index --in cells --by cell_type --all
       atacsearch overlap peaks.bed --index my.index --in beds --together --columns cell_type,assay -k 20
     """
-    from ..client import open_index
-    from ..readers.inputs.open import ReadOptions
+    from ..index import open_index
     from .messages import say
 
-    table = open_index(index_path, say=say).overlap_table(
-        query,
-        columns=[] if columns is None else [c.strip() for c in columns.split(",") if c.strip()],
-        options=ReadOptions(genome=genome, strict_genome=strict_genome, liftover=liftover),
-        **arguments,
-    )
-    output.write(table)
+    with open_index(index_path, notify=say) as index:
+        output.write(index.overlap(query, **options))

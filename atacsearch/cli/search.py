@@ -2,149 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
 
 import click
 
-from .options import (
-    Output,
-    debug_option,
-    device_option,
-    index_option,
-    k_option,
-    model_option,
-    output_options,
-    read_options,
-    reader_options,
-    where_option,
-)
-from .ranking import ranking_options
+from ..query.search.options import SearchOptions, SearchQuery
+from ..readers.options import ReadOptions
+from .from_options import options_of
+from .options import Output, debug_option, device_option, index_option, model_option, output_options
 
-_SHARED: tuple[Callable[[Any], Any], ...] = (
-    click.argument("queries", nargs=-1, metavar="[QUERY]..."),
-    index_option,
-    click.option(
-        "--text",
-        metavar="WORDS",
-        help="Only answers whose labels have all these words; without a QUERY, ranked by them.",
-    ),
-    click.option("--centroid", is_flag=True, help="Ask once with the mean vector of all queries."),
-    k_option(10),
-    click.option(
-        "--offset",
-        type=click.IntRange(min=0),
-        default=0,
-        metavar="N",
-        help="Leave out the first N answers of each query, for the next page.",
-    ),
-    where_option,
-    click.option(
-        "--group-by",
-        metavar="COLUMN",
-        help="One answer, the best, for each value of this label column, such as study.",
-    ),
-    click.option(
-        "--diverse",
-        is_flag=True,
-        help="Choose answers that differ from one another (maximal marginal relevance).",
-    ),
-    click.option(
-        "--mmr-lambda",
-        type=click.FloatRange(0, 1),
-        metavar="X",
-        help="With --diverse, weight of likeness to the query; 1 is the order by distance [default: 0.5].",
-    ),
-    click.option(
-        "--item",
-        "items",
-        multiple=True,
-        metavar="NAME",
-        help="Of a file with several items (cells of an h5ad, barcodes), ask with this one; may be repeated.",
-    ),
-    click.option(
-        "--columns",
-        metavar="A,B|all",
-        help="Label columns to show, separated by commas, or all [default: all; a few in a table for reading].",
-    ),
-    click.option(
-        "--vector",
-        default="general",
-        show_default=True,
-        metavar="NAME",
-        help="Vectors to compare: general, or a label that the model was trained for, such as cell_type.",
-    ),
-    model_option(required=False, help="Encode with this model; refused unless it is the index's own."),
-    device_option,
-    reader_options,
-    output_options,
-    debug_option,
-)
+F = TypeVar("F", bound=Callable[..., Any])
+RANKING = ("rank", "statistics", "candidates", "background")  # of items that have regions to count
 
 
-def _shared(command: Any) -> Any:
-    for option in reversed(_SHARED):
-        command = option(command)
-    return command
+def _options(skip: Sequence[str] = ("contexts",)) -> Callable[[F], F]:
+    """The options of a search, but those to skip."""
+
+    def decorate(command: F) -> F:
+        for decorator in reversed(
+            (
+                click.argument("queries", nargs=-1, metavar="[QUERY]..."),
+                index_option,
+                options_of(SearchQuery, skip=skip),
+                options_of(SearchOptions, skip=skip),
+                model_option(
+                    required=False, help="Encode with this model; refused unless it is the index's own."
+                ),
+                device_option,
+                options_of(ReadOptions),
+                output_options,
+                debug_option,
+            )
+        ):
+            command = decorator(command)
+        return command
+
+    return decorate
 
 
 def _run(
-    kind: str,
+    kind: Literal["cells", "beds", "regions"],
     queries: tuple[str, ...],
     index_path: str,
-    text: str | None,
-    centroid: bool,
-    k: int,
-    offset: int,
-    group_by: str | None,
-    diverse: bool,
-    mmr_lambda: float | None,
-    where: tuple[str, ...],
-    items: tuple[str, ...],
-    columns: str | None,
-    vector: str,
     model: str | None,
     device: str,
-    reading: dict[str, Any],
     output: Output,
-    contexts: tuple[str, ...] = (),
-    ranking: dict[str, Any] | None = None,
+    **options: Any,
 ) -> None:
-    from ..client import open_index
+    from ..index import open_index
     from .messages import progress, say
 
-    if mmr_lambda is not None and not diverse:
-        raise click.UsageError("--mmr-lambda is the weight of --diverse, which is not given")
-    client = open_index(index_path, device=device, model=model, say=say)
-    with progress("Encoding", None) as advance:
-        table = client.search_table(
-            kind,
-            queries or None,
-            text=text,
-            centroid=centroid,
-            k=k,
-            offset=offset,
-            group_by=group_by,
-            diverse=diverse if mmr_lambda is None else mmr_lambda,
-            where=where,
-            items=items,
-            contexts=contexts,
-            columns=_names(columns),
-            vector=vector,
-            **(ranking or {}),
-            options=read_options(reading),
-            progress=advance,
-        )
-    if columns is None and output.format == "table":
-        table = client.for_reading(kind, table, keep=() if group_by is None else group_by)
-    output.write(table)
-
-
-def _names(columns: str | None) -> list[str] | None:
-    """The columns named, None for all."""
-    if columns is None or columns.strip() == "all":
-        return None
-    return [c.strip() for c in columns.split(",") if c.strip()]
+    with open_index(index_path, device=device, model=model, notify=say) as index:
+        with progress("Encoding", None) as advance:
+            hits = index.search(kind, queries or None, progress=advance, **options)
+        output.write(hits)
 
 
 @click.group()
@@ -171,8 +83,7 @@ def search() -> None:
 
 
 @search.command()
-@_shared
-@ranking_options
+@_options()
 def cells(**arguments: Any) -> None:
     """Find the nearest cells.
 
@@ -186,8 +97,7 @@ def cells(**arguments: Any) -> None:
 
 
 @search.command()
-@_shared
-@ranking_options
+@_options()
 def beds(**arguments: Any) -> None:
     """Find the nearest BED files.
 
@@ -201,14 +111,7 @@ def beds(**arguments: Any) -> None:
 
 
 @search.command()
-@_shared
-@click.option(
-    "--context",
-    "contexts",
-    multiple=True,
-    metavar="NAME",
-    help="Ask with the region as it is in this context [default: in each]; may be repeated.",
-)
+@_options(skip=RANKING)
 def regions(**arguments: Any) -> None:
     """Find the nearest regions by their contextual embeddings.
 

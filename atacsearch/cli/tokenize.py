@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from ..api.options import TokenizeOptions
+from .from_options import options_of
 from .options import OutputFile, debug_option, read_options, reader_options, universe_option
 
 
@@ -21,11 +23,7 @@ from .options import OutputFile, debug_option, read_options, reader_options, uni
     type=OutputFile(),
     help="The Parquet file to write: columns id, tokens (list<uint32>).",
 )
-@click.option(
-    "--parity",
-    type=click.Choice(["gtars"]),
-    help="Give exactly the ids that gtars gives: duplicates kept, unk where nothing is hit.",
-)
+@options_of(TokenizeOptions)
 @reader_options
 @debug_option
 def tokenize(
@@ -42,16 +40,9 @@ def tokenize(
       atacsearch tokenize fragments.tsv.gz --universe universe.bed.gz -o tokens.parquet
       atacsearch tokenize peaks.tsv --universe epiagent-ccre-hg38 -o tokens.parquet --genome hg38
     """
-    from ..query.inputs import token_parts
-    from ..tables import to_file
-    from ..tokens.token_sets import write_sets
-    from ..tokens.universe import Universe
+    from ..api.tokenize import write_tokens
     from .messages import say
 
-    # with a chain file, --genome is that of the data, not of the universe
-    regions = Universe.load(universe, genome=None if "liftover" in reading else reading.get("genome"))
-    parts = token_parts(inputs, regions, read_options({**reading, "parity": parity}), say)
-    counts: list[int] = []
-    to_file(target, lambda path: counts.extend(write_sets(parts, path)))
-    n_items, n_tokens, n_empty = counts
+    read = read_options({**reading, "parity": parity})
+    n_items, n_tokens, n_empty = write_tokens(inputs, universe, target, read, say)
     say(f"{target}: {n_items:,} items, {n_tokens:,} tokens, {n_empty:,} items empty")

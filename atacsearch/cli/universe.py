@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from ..api.options import UniverseOptions
+from .from_options import options_of
 from .options import Output, OutputFile, debug_option, output_options
 
 
@@ -33,27 +36,9 @@ def universe() -> None:
     type=OutputFile(),
     help="The BED file to write; .gz is compressed.",
 )
-@click.option("--genome", metavar="NAME", help="Genome of the input (hg38, hg19, mm10, mm39 ...).")
-@click.option(
-    "--max-regions",
-    type=click.IntRange(min=1),
-    default=250_000,
-    show_default=True,
-    help="Keep at most this many regions, those covered by most inputs.",
-)
-@click.option("--min-width", type=click.IntRange(min=1), help="Narrowest region, in base pairs.")
-@click.option(
-    "--max-width", type=click.IntRange(min=1), help="Widest region, in base pairs; wider ones are split."
-)
+@options_of(UniverseOptions)
 @debug_option
-def build(
-    inputs: tuple[str, ...],
-    target: Path,
-    genome: str | None,
-    max_regions: int,
-    min_width: int | None,
-    max_width: int | None,
-) -> None:
+def build(inputs: tuple[str, ...], target: Path, **options: Any) -> None:
     """Build a universe from BED files, fragments or an h5ad.
 
     Regions open in more than a cut-off of the inputs are merged, split or widened to the stated widths,
@@ -64,16 +49,10 @@ def build(
     Example:
       atacsearch universe build a.bed b.narrowPeak.gz c.h5ad -o universe.bed.gz --genome hg38
     """
-    from ..readers.inputs.universes import universe_from_inputs
+    from ..api.tokenize import build_universe
     from .messages import say
 
-    widths = {"min_width": min_width, "max_width": max_width}
-    made = universe_from_inputs(
-        inputs,
-        genome,
-        max_regions=max_regions,
-        **{name: width for name, width in widths.items() if width is not None},
-    )
+    made = build_universe(inputs, **options)
     made.save(target)
     say(f"{target}: {len(made):,} regions, genome {made.genome or 'unknown'}, digest {made.digest[:12]}")
 

@@ -11,18 +11,17 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from atacsearch.errors import InputError
 
+from .formatting import duration
 from .machine import machine, versions
 from .outcome import Experiment, Outcome, Source
-from .page import seconds
 from .runner import Runner
 
 # Made by the first run in a folder: only what lies beside it is ever replaced.
 MARKER = ".atacsearch-demo"
-OURS = ("forebrain", "pbmc", "report.html", "scores.json")
+OUTPUTS = ("forebrain", "pbmc", "report.html", "scores.json")
 
 CITATIONS = {
     "forebrain": (
@@ -69,8 +68,8 @@ def run_demo(out: Path, main: Callable[[list[str]], object], device: str = "auto
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     runner = Runner(main, device)
     prepare_folder(out)
-    with runner.own("", "fetch the data"):
-        fetched = {name: fetch(name, progress=_say).resolve() for name in CITATIONS}
+    with runner.step("", "fetch the data"):
+        fetched = {name: fetch(name, progress=_notify).resolve() for name in CITATIONS}
     with contextlib.chdir(out):
         experiments = (
             run_forebrain(runner, fetched["forebrain"]),
@@ -89,7 +88,7 @@ def run_demo(out: Path, main: Callable[[list[str]], object], device: str = "auto
     (out / "scores.json").write_text(
         json.dumps(figures(outcome), indent=1, ensure_ascii=False) + "\n", "utf-8"
     )
-    _say(closing(outcome, out, report))
+    _notify(closing(outcome, out, report))
     return report
 
 
@@ -105,7 +104,7 @@ def prepare_folder(out: Path) -> None:
         )
     out.mkdir(parents=True, exist_ok=True)
     (out / MARKER).touch()
-    for name in OURS:
+    for name in OUTPUTS:
         path = out / name
         if path.is_dir():
             shutil.rmtree(path)
@@ -129,7 +128,7 @@ def sources() -> tuple[Source, ...]:
     )
 
 
-def figures(outcome: Outcome) -> dict[str, Any]:
+def figures(outcome: Outcome) -> dict[str, object]:
     """The run's numbers for programs: scores of every method, times of every stage, and what they stand on."""
     return {
         "created": outcome.created,
@@ -168,7 +167,7 @@ def closing(outcome: Outcome, out: Path, report: Path) -> str:
     index = out / "forebrain" / "index"
     lines += [
         "",
-        f"Done in {seconds(outcome.seconds)}. The report: {report}",
+        f"Done in {duration(outcome.seconds)}. The report: {report}",
         "",
         "Try next:",
         f"  {program} index status {index}",
@@ -199,5 +198,5 @@ def _program() -> str:
     return min(str(called), os.path.relpath(called), key=len)
 
 
-def _say(text: str) -> None:
+def _notify(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

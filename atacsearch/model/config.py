@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..spelling import did_you_mean
 
 # Special tokens follow the V regions of the universe, in this order (ids V..V+6).
 SPECIAL_TOKENS = ("unk", "pad", "mask", "cls", "eos", "bos", "sep")
@@ -131,6 +132,6 @@ def sized_config(size: str, n_regions: int, **changes: Any) -> AtacformerConfig:
         **changes: fields to set otherwise.
     """
     if size not in SIZES:
-        raise InputError(f"size '{size}' is not one of {', '.join(SIZES)}")
+        raise InputError(f"size '{size}' is not one of {', '.join(SIZES)}{did_you_mean(size, SIZES)}")
     values: dict[str, Any] = {**SIZES[size], "vocab_size": n_regions + len(SPECIAL_TOKENS), **changes}
     return AtacformerConfig(**values)

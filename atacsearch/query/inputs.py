@@ -5,97 +5,101 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from ..errors import InputError
-from .session import Say, Session
+from ..readers.inputs.memory import open_any
+from ..spelling import did_you_mean
+from .session import Notify, Session
 
 if TYPE_CHECKING:
-    from ..readers.inputs.open import Items, ReadOptions
+    from ..readers.inputs.memory import Input
+    from ..readers.items import Items
+    from ..readers.options import Counting, ReadOptions
     from ..readers.report import ReadReport
     from ..tokens.token_sets import TokenSets
     from ..tokens.universe import Universe
 
 
-def is_file(text: str) -> bool:
-    """Whether a query names something on disk: what is no possible path is not."""
+def is_file(x: Input) -> bool:
+    """Whether a query holds items of its own: something on disk, a table, token sets; not an id or a region string."""
+    if not isinstance(x, str | Path):
+        return True
     try:
-        return Path(text).exists()
-    except (OSError, ValueError):
+        return Path(x).exists()
+    except (OSError, ValueError):  # what is no possible path
         return False
 
 
 _NEAR = 5  # names shown where one was not found
 
 
-def read_all(inputs: Sequence[str | Path], universe: Universe, options: ReadOptions, say: Say) -> list[Items]:
+def read_all(
+    inputs: Sequence[Input], universe: Universe, options: ReadOptions, notify: Notify
+) -> list[Items]:
     """Read every input, in order, and say what the readers have to report.
 
     Raises:
         InputError: an input cannot be read, or their kinds differ.
     """
-    from ..readers.inputs.open import read_items
-
     if not inputs:
         raise InputError("no input: give one file or more")
-    found = [items for path in inputs for items in read_items(path, universe, options)]
+    found = [items for x in inputs for items in open_any(x, universe, options)]
     for items in found:
         for line in items.report.lines():
-            say(line)
+            notify(line)
     kinds = {items.kind for items in found}
     if len(kinds) > 1:
-        raise InputError(
-            f"{', '.join(map(str, inputs))}: cells and BED files in one call; give them in two calls"
-        )
+        names = ", ".join(dict.fromkeys(items.source for items in found))
+        raise InputError(f"{names}: cells and BED files in one call; give them in two calls")
     return found
 
 
-def counting_as(counting: Any, options: ReadOptions, owner: str) -> ReadOptions:
-    """The options with the counting rule of an index or model.
+def counting_of(rule: str | None, asked: Counting | None, owner: str) -> Counting | None:
+    """What opens a region: the rule of an index or model where it has one, else what the user asked for.
 
     Args:
-        counting: its rule (`fragment` or `insertion`); None where it has none yet, and any will do.
-        options: what the user asked for.
+        rule: `fragment` or `insertion`; None where the index or model has none yet, and any will do.
+        asked: what the user asked for.
         owner: `index` or `model`, for the message.
 
     Raises:
         InputError: the user asked for the other rule.
     """
-    if counting is None:
-        return options
-    if options.counting not in (None, counting):
-        raise InputError(
-            f"--counting {options.counting}: this {owner} counts by {counting}; leave the option out"
-        )
-    return replace(options, counting=counting)
+    if rule is None:
+        return asked
+    if asked not in (None, rule):
+        raise InputError(f"--counting {asked}: this {owner} counts by {rule}; leave the option out")
+    return cast("Counting", rule)
 
 
-def read_for(session: Session, inputs: Sequence[str | Path], options: ReadOptions) -> list[Items]:
+def read_for(session: Session, inputs: Sequence[Input], options: ReadOptions) -> list[Items]:
     """Read inputs as the index's items were read: same universe, same counting rule."""
-    options = counting_as(session.index.info.counting or session.model.counting, options, "index")
-    return read_all(inputs, session.universe, options, session.say)
+    rule = session.index.info.counting or session.model.counting
+    options = replace(options, counting=counting_of(rule, options.counting, "index"))
+    return read_all(inputs, session.universe, options, session.notify)
 
 
 def token_parts(
-    inputs: Sequence[str | Path], universe: Universe, options: ReadOptions, say: Say
+    inputs: Sequence[str | Path], universe: Universe, options: ReadOptions, notify: Notify
 ) -> Iterator[TokenSets]:
     """The token sets of all items, in order: one input in parts that are bounded in memory, several joined.
 
     Names are those of `joined`. Raises `InputError` as `read_all` does.
     """
-    from ..readers.inputs.open import read_item_parts
+    from ..readers.inputs.open import open_input_parts
 
     if len(inputs) > 1:
-        yield joined(read_all(inputs, universe, options, say))
+        yield joined(read_all(inputs, universe, options, notify))
         return
-    parts = read_item_parts(inputs[0], universe, options)
+    parts = open_input_parts(inputs[0], universe, options)
     reported: list[ReadReport] = []
     found: list[Items] = []
     for items in parts:
         if not any(items.report is report for report in reported):
             reported.append(items.report)
             for line in items.report.lines():
-                say(line)
+                notify(line)
         if items.source == str(inputs[0]):
             yield items.sets
         else:  # a manifest of files of cells: names may repeat from file to file
@@ -128,5 +132,6 @@ def pick(items: Items, names: Sequence[str]) -> list[int]:
         shown = ", ".join(items.sets.names[:_NEAR])
         raise InputError(
             f"{items.source}: no item {missing[0]!r} among {len(items.sets.names):,} (the first: {shown})"
+            f"{did_you_mean(missing[0], items.sets.names)}"
         )
     return [rows[name] for name in names]

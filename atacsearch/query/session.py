@@ -16,17 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..spelling import did_you_mean
 
 if TYPE_CHECKING:
     from ..genome.genes import GeneAnnotation
     from ..model.checkpoints.checkpoint import Model
     from ..model.encoding.encoder import Encoder
-    from ..store.index.index import Index
+    from ..store.index.folder import IndexFolder
     from ..store.index.snapshot import Snapshot
     from ..tokens.token_sets import TokenSets
     from ..tokens.universe import Universe
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 Progress = Callable[[int], None]
 
 KINDS = {
@@ -36,7 +37,7 @@ KINDS = {
 }  # what users call a collection -> its name
 VECTOR = "general"
 UNIVERSE = "universe.bed.gz"  # of a checkpoint folder
-ENCODE_BLOCK = (
+ENCODE_CHUNK = (
     512  # items per call of the encoder: often enough for a progress bar, rare enough to cost nothing
 )
 
@@ -52,7 +53,9 @@ def no_progress(n: int) -> None:
 def kind_of(word: str) -> str:
     """The name of the collection that users call so. Raises `InputError` for another word."""
     if word not in KINDS:
-        raise InputError(f"{word}: no such collection; expected {', '.join(KINDS)}")
+        raise InputError(
+            f"{word}: no such collection; expected {', '.join(KINDS)}{did_you_mean(word, KINDS)}"
+        )
     return KINDS[word]
 
 
@@ -65,13 +68,13 @@ class Session:
         device: where the encoder runs (`auto`, `cpu`, `cuda`).
         model_source: a checkpoint to encode with instead of the index's own; refused where it is another
             model.
-        say: receives messages for the user, one line each.
+        notify: receives messages for the user, one line each.
     """
 
-    index: Index
+    index: IndexFolder
     device: str = "auto"
     model_source: str | None = None
-    say: Say = silent
+    notify: Notify = silent
     fitted: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property
@@ -89,7 +92,7 @@ class Session:
         from ..model.encoding.encoder import Encoder
 
         encoder = Encoder(self.model, device=self.device)
-        self.say(f"Encoding on {encoder.describe()}")
+        self.notify(f"Encoding on {encoder.describe()}")
         return encoder
 
     @cached_property
@@ -132,13 +135,13 @@ class Session:
     ) -> dict[str, npt.NDArray[np.float32]]:
         """Several vectors of token sets by their names; see `Encoder.encode_as`."""
         widths = self.model.vectors
-        blocks = {name: [np.empty((0, widths.get(name, 0)), np.float32)] for name in names}
-        for first in range(0, len(sets), ENCODE_BLOCK):
-            rows = np.arange(first, min(first + ENCODE_BLOCK, len(sets)))
+        chunks = {name: [np.empty((0, widths.get(name, 0)), np.float32)] for name in names}
+        for first in range(0, len(sets), ENCODE_CHUNK):
+            rows = np.arange(first, min(first + ENCODE_CHUNK, len(sets)))
             for name, vectors in self.encoder.encode_as(names, sets.take(rows)).items():
-                blocks[name].append(vectors)
+                chunks[name].append(vectors)
             progress(len(rows))
-        return {name: np.concatenate(parts) for name, parts in blocks.items()}
+        return {name: np.concatenate(parts) for name, parts in chunks.items()}
 
     def vectors_for(self, kind: str) -> list[str]:
         """Names of the vectors that items of a collection get: `general`, and those of heads for that kind."""

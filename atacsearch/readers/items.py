@@ -3,64 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import InputError
 from ..tokens.token_sets import TokenSets
 from .report import ReadReport
-
-Counting = Literal["fragment", "insertion"]
-SourceKind = Literal["bed", "fragments", "h5ad", "h5mu", "tenx_h5", "tenx_mtx", "cellranger", "manifest"]
-
-DEFAULT_MIN_FRAGMENTS = 500
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """How inputs are read.
-
-    Attributes:
-        genome: assembly of the data (a name, or a chrom.sizes file); goes before what the data themselves
-            say.
-        strict_genome: make an error of what is a warning about the assembly.
-        counting: fragments: what opens a region, the whole "fragment" (default) or its two cut sites
-            ("insertion").
-        min_fragments: fragments: fewest fragments of a cell; default 500 where no other rule tells cells.
-        whitelist: fragments: file of the barcodes that are cells (a line each, a table with a column
-            `barcode`, or an h5ad whose obs_names they are).
-        tss: fragments: TSS table (BED6 or GTF) for the TSS enrichment.
-        blacklist: fragments: BED of blacklisted regions for the blacklist ratio.
-        sample: name of the sample; the index id of a cell is `sample#barcode`. Default: from the file's name.
-        parity: "gtars" for token lists exactly as gtars makes them (BED and fragment files).
-        liftover: UCSC chain file from the genome of the data to that of the universe, by which BED files and peaks
-            are lifted; None refuses data of another genome.
-        kind: what the input is, where it is not recognised rightly.
-        threads: threads that read; default: the processors that may be used, 8 at most.
-    """
-
-    genome: str | None = None
-    strict_genome: bool = False
-    counting: Counting | None = None
-    min_fragments: int | None = None
-    whitelist: str | Path | None = None
-    tss: str | Path | None = None
-    blacklist: str | Path | None = None
-    sample: str | None = None
-    parity: Literal["gtars"] | None = None
-    liftover: str | Path | None = None
-    kind: SourceKind | None = None
-    threads: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.counting not in (None, "fragment", "insertion"):
-            raise InputError(f"counting={self.counting!r} is not known; use 'fragment' or 'insertion'")
-        if self.parity not in (None, "gtars"):
-            raise InputError(f"parity={self.parity!r} is not known; use None or 'gtars'")
-        if self.min_fragments is not None and self.min_fragments < 0:
-            raise InputError(f"min_fragments={self.min_fragments}: expected 0 or more")
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"threads={self.threads}: expected 1 or more")
 
 
 @dataclass(frozen=True)

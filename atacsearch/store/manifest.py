@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from ..errors import InputError
@@ -114,6 +115,11 @@ class Manifest:
             for kind, named in record["columns"].items()
         }
         return cls(record["generation"], record["created"], shards, parts, columns, record["next_number"])
+
+
+def now() -> str:
+    """The time, as manifests write it."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def generation_folder(index: Path, generation: int) -> Path:

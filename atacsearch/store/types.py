@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..spelling import did_you_mean
 from ..tokens.token_sets import TokenSets
 
 KINDS = ("cells", "bedfiles", "regions")
@@ -23,7 +24,9 @@ ColumnKind = Literal["text", "number", "bool", "empty"]
 def check_kind(kind: str) -> str:
     """`kind`, or `InputError` where the index has no such collection."""
     if kind not in KINDS:
-        raise InputError(f"unknown collection {kind!r}; an index has {', '.join(KINDS)}")
+        raise InputError(
+            f"unknown collection {kind!r}; an index has {', '.join(KINDS)}{did_you_mean(kind, KINDS)}"
+        )
     return kind
 
 

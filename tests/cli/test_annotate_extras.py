@@ -192,10 +192,11 @@ def test_explain(run: Run, world: World, typed: Path, tmp_path: Path) -> None:
 def test_python_says_the_same(world: World, typed: Path, tmp_path: Path) -> None:
     index = ats.open_index(typed, device="cpu")
     table = index.annotate(world.query, "cell_type", ontology=True, output=tmp_path / "out.h5ad")
-    assert table.loc[0, "ontology_label"] in ("B cell", "lymphocyte of B lineage", "lymphocyte")
+    assert table.ontology_label[0] in ("B cell", "lymphocyte of B lineage", "lymphocyte")
     assert "atacsearch_cell_type_ontology_label" in ad.read_h5ad(tmp_path / "out.h5ad").obs
-    voters, shared = index.explain(world.query, "cell_type", "s2-1")
-    assert voters.loc[0, "label"] == "NK"
+    why = index.explain(world.query, "cell_type", "s2-1")
+    voters, shared = why.voters, why.regions
+    assert voters.label[0] == "NK"
     assert list(shared.columns[:3]) == ["chrom", "start", "end"]
 
 

@@ -44,8 +44,8 @@ def test_a_model_of_another_universe(run: Run, world: World, built: Path, tmp_pa
 
 def test_a_second_writer(run: Run, world: World, index: Path) -> None:
     code = (
-        "import sys; from atacsearch.store.index.index import Index\n"
-        f"with Index.open({str(index)!r}).writer():\n    print('held', flush=True); sys.stdin.read()"
+        "import sys; from atacsearch.store.index.folder import IndexFolder\n"
+        f"with IndexFolder.open({str(index)!r}).writer():\n    print('held', flush=True); sys.stdin.read()"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(

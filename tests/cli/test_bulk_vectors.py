@@ -12,7 +12,7 @@ import pytest
 from bulk_world import files, universe, write_manifest
 from calling import Run
 
-from atacsearch.client import open_index
+from atacsearch.index import open_index
 
 LABELS = "cell_type,assay,target"
 
@@ -96,7 +96,7 @@ def test_search_and_embed_by_vector(run: Run, bulk: Path) -> None:
         made = run("embed", *wanted, "--model", bulk / "model", "--vector", name, "-o", table)
         assert made.code == 0, made.err
         vectors = np.stack(pq.read_table(table)["vector"].to_numpy(zero_copy_only=False))
-        stored = open_index(index).session.snapshot()
+        stored = open_index(index)._session.snapshot()
         assert vectors.shape == (30, stored.info.vectors[name])
         ids = stored.all_ids("bedfiles")
         np.testing.assert_allclose(vectors, stored.vectors("bedfiles", ids, name), rtol=1e-4, atol=1e-4)
@@ -125,7 +125,7 @@ def test_replacing_verifying_and_repairing_keep_every_vector(run: Run, bulk: Pat
     assert repaired.code == 0, repaired.err
     assert run("index", "verify", index).code == 0
     with open_index(index) as client:
-        snapshot = client.session.snapshot()
+        snapshot = client._session.snapshot()
         assert {n: snapshot.points("bedfiles", n) for n in snapshot.info.vectors} == dict.fromkeys(
             ["general", "cell_type", "assay", "target"], 32
         )

@@ -85,11 +85,10 @@ def test_a_long_condition_is_no_path(run: Run, built: Path) -> None:
 def test_a_difference_of_just_the_least_one_is_kept() -> None:
     from types import SimpleNamespace
 
-    from atacsearch.query.regions.compare import _answer
+    from atacsearch.query.regions.compare import shown_rows, tested
+    from atacsearch.query.regions.options import CompareOptions
 
-    universe = SimpleNamespace(intervals=regions())
-    session = SimpleNamespace(universe=universe, say=lambda text: None)
-    counts = np.zeros((2 * PER_CHROM, 2), np.int64)
-    counts[:2] = [[900, 600], [900, 601]]
-    table = _answer(session, ("a", "b"), counts, (3000, 3000), 0.1, 0.05, None)  # type: ignore[arg-type]
-    assert table["n_b"].to_pylist() == [600]
+    session = SimpleNamespace(notify=lambda text: None)
+    found = tested(np.array([[900, 600], [900, 601]]), (3000, 3000))
+    rows = shown_rows(session, found, CompareOptions())  # type: ignore[arg-type]
+    assert found.counts[rows, 1].tolist() == [600]

@@ -185,21 +185,21 @@ def test_search_regions_in_context(run: Run, world: World, built: Path) -> None:
 
 
 def test_a_region_s_vector_is_the_plain_mean_over_its_items(world: World, built: Path) -> None:
-    from atacsearch.client import open_index
+    from atacsearch.index import open_index
 
     client = open_index(built, device="cpu")
-    snapshot = client.session.snapshot()
+    snapshot = client._session.snapshot()
     table = snapshot.table("regions", ["id", "context", "chrom", "start", "n_items"]).to_pylist()
     wanted = next(r for r in table if r["context"] == "NK" and r["n_items"] > 3)
     token = next(
-        t for t in range(400) if client.session.universe.region(t)[:2] == (wanted["chrom"], wanted["start"])
+        t for t in range(400) if client._session.universe.region(t)[:2] == (wanted["chrom"], wanted["start"])
     )
     vectors = []
     for kind in ("cells", "bedfiles"):
         labels = snapshot.table(kind, ["cell_type"])["cell_type"].to_pylist()
         ids = [i for i, v in zip(snapshot.all_ids(kind), labels, strict=True) if v == "NK"]
         sets = snapshot.tokens(kind, ids)
-        for one, contextual in zip(sets, client.session.encoder.encode_regions(sets), strict=True):
+        for one, contextual in zip(sets, client._session.encoder.encode_regions(sets), strict=True):
             vectors += [contextual[j] for j in np.flatnonzero(one == token)]
     assert len(vectors) == wanted["n_items"]
     stored = snapshot.vectors("regions", [wanted["id"]])[0]

@@ -36,7 +36,7 @@ def test_python_says_the_same(run: Run, built: Path) -> None:
     answer = run("overlap", FIRST_TWO, "--index", built, "--by", "id", "--in", "cells", "--format", "json")
     with ats.open_index(built) as index:
         frame = index.overlap(FIRST_TWO, by="id", collections="cells")
-    assert frame.to_dict("records") == json.loads(answer.out)
+    assert list(frame) == json.loads(answer.out)
     assert len(frame)
 
 
@@ -69,7 +69,7 @@ def test_deleted_files_are_gone(run: Run, world: World, index: Path) -> None:
     kept.write_text("\n".join(line for line in lines if not line.startswith("f0.bed")) + "\n")
     with ats.open_index(index) as client:
         (source,) = _sources(client)
-        with client.session.index.writer() as writer:
+        with client._session.index.writer() as writer:
             writer.delete_source("bedfiles", source)
         client.add_beds(kept)
         left = client.overlap(FIRST_TWO, collections="beds")
@@ -77,8 +77,8 @@ def test_deleted_files_are_gone(run: Run, world: World, index: Path) -> None:
     assert run("index", "verify", index).code == 0
 
 
-def _sources(client: ats.client.Client) -> list[str]:
-    table = client.session.snapshot().sources()
+def _sources(client: ats.Index) -> list[str]:
+    table = client._session.snapshot().sources()
     rows = zip(table["kind"].to_pylist(), table["source_id"].to_pylist(), strict=True)
     return [source for kind, source in rows if kind == "bedfiles"]
 

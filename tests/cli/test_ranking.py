@@ -11,8 +11,8 @@ from calling import Run
 from scipy import stats
 from tiny_world import PER_CHROM, World
 
-from atacsearch.client import open_index
 from atacsearch.errors import InputError
+from atacsearch.index import open_index
 from atacsearch.query.regions.shared_regions import by_postings, by_tokens
 from atacsearch.query.regions.statistics import STATISTICS
 from atacsearch.query.regions.token_cache import TokenCache
@@ -143,7 +143,7 @@ def test_a_table_for_reading_has_few_columns(run: Run, query: Path, built: Path)
 
 
 def test_tokens_stay_in_memory_up_to_a_bound(built: Path) -> None:
-    snapshot = open_index(built).session.snapshot()
+    snapshot = open_index(built)._session.snapshot()
     ids = snapshot.all_ids("bedfiles")
     cache = TokenCache("bedfiles", kept_bytes=4 * 100)
     for _ in range(2):
@@ -156,7 +156,7 @@ def test_tokens_stay_in_memory_up_to_a_bound(built: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["cells", "bedfiles"])
 def test_posting_lists_and_tokens_give_the_same_counts(index: Path, kind: str) -> None:
-    snapshot = open_index(index).session.snapshot()
+    snapshot = open_index(index)._session.snapshot()
     ids = snapshot.all_ids(kind)
     rng = np.random.default_rng(3)
     queries = [np.sort(rng.choice(REGIONS, n, replace=False)).astype(np.uint32) for n in (0, 1, 50, 399)]

@@ -235,7 +235,7 @@ def test_the_same_in_python(world: World, studies: Path) -> None:
         assert list(pair["id"]) == ["study1.bed", "study6.bed"]
         grouped = index.search("beds", "study0.bed", group_by="study", k=2, where="n_regions=30")
         assert list(grouped["study"]) == ["s1", "s2"]
-        assert list(index.search("beds", "study3.bed", diverse=1.0, k=3)["id"]) == list(
+        assert list(index.search("beds", "study3.bed", diverse=True, mmr_lambda=1.0, k=3)["id"]) == list(
             index.search("beds", "study3.bed", k=3)["id"]
         )
         assert len(index.search("beds", ["study0.bed", "study5.bed"], centroid=True, k=4, offset=2)) == 4
@@ -244,7 +244,7 @@ def test_the_same_in_python(world: World, studies: Path) -> None:
         old.write_text(
             "".join(f"chr1\t{FIRST + STEP * i - SHIFT}\t{FIRST + STEP * i - SHIFT + 99}\n" for i in range(30))
         )
-        lifted = index.search("beds", old, k=1, options=ats.ReadOptions(genome="hg19", liftover=chain))
+        lifted = index.search("beds", old, k=1, genome="hg19", liftover=chain)
         assert list(lifted["id"]) == ["study0.bed"]
         with pytest.raises(InputError, match="nothing is asked"):
             index.search("beds")

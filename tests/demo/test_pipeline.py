@@ -44,11 +44,11 @@ def test_runner_stops_at_a_command_that_fails(tmp_path: Path) -> None:
 
 def test_runner_times_its_own_steps() -> None:
     runner = Runner(run_in_process, stream=io.StringIO())
-    with runner.own("x", "think"):
+    with runner.step("x", "think"):
         pass
     assert [(s.title, s.command) for s in runner.stages] == [("think", None)]
-    assert runner.encoding(["embed"]) == ["embed"]
-    assert Runner(run_in_process, "cpu", stream=io.StringIO()).encoding(["embed"]) == [
+    assert runner.with_device(["embed"]) == ["embed"]
+    assert Runner(run_in_process, "cpu", stream=io.StringIO()).with_device(["embed"]) == [
         "embed",
         "--device",
         "cpu",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from atacsearch.query.search.query import Query
+from atacsearch.query.search.query import QueryVectors, Searched
 from atacsearch.store.metadata.where import bind_where, parse_where, to_mask
 from atacsearch.store.types import Column, Neighbours
 
@@ -82,8 +83,15 @@ class LabelledItems:
 
 def query_of(
     *vectors: Sequence[float], only: frozenset[str] | None = None, itself: Sequence[str] = ()
-) -> Query:
+) -> QueryVectors:
     """Queries named q0, q1, ... by their vectors."""
     n = len(vectors)
     names = tuple(f"q{i}" for i in range(n))
-    return Query(names, np.array(vectors, np.float32), (tuple(itself),) * n, None, (None,) * n, only)
+    return QueryVectors(names, np.array(vectors, np.float32), (tuple(itself),) * n, None, (None,) * n, only)
+
+
+def searched(items: LabelledItems, where: Sequence[str] = (), notify: Any = None) -> Searched:
+    """The items as the collection `cells` of an open index, searched by their general vectors."""
+    session: Any = SimpleNamespace(notify=notify or (lambda text: None))
+    snapshot: Any = items
+    return Searched(session, snapshot, "cells", "general", tuple(where))

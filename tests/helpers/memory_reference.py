@@ -85,7 +85,7 @@ def make_session(snapshot: MemorySnapshot, vectors_of: Callable[[TokenSets], np.
         encode_as=lambda names, sets, progress=None: {name: vectors_of(sets) for name in names},
         is_class_head=lambda name: False,
         vector_of=lambda kind, label: "general",
-        say=said.append,
+        notify=said.append,
         said=said,
         fitted={},
         index=SimpleNamespace(path=Path("/nonexistent")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random_items import make_batch, source
 
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 
 FILTERS = [
     "cell_type='B cell'",
@@ -26,7 +26,7 @@ FILTERS = [
 ]
 
 
-def fill(index: Index) -> None:
+def fill(index: IndexFolder) -> None:
     """Four publishes: a, then b and c with one more column, then c deleted, then b replaced."""
     with index.writer() as writer:
         first = make_batch(400, 0, "a")

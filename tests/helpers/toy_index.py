@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from atacsearch.genome.intervals import Intervals
 from atacsearch.query.session import Session
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 from atacsearch.store.types import Batch, Source
 from atacsearch.tokens.token_sets import TokenSets
 from atacsearch.tokens.universe import Universe
@@ -34,7 +34,7 @@ class Toy:
         self.universe = Universe(regions)
         self.sets: dict[str, dict[str, set[int]]] = {"cells": {}, "bedfiles": {}}
         self.types: dict[str, str | None] = {}
-        self.index = Index.create(
+        self.index = IndexFolder.create(
             folder / "my.index",
             model_dir=None,
             model_digest="m" * 64,

@@ -8,7 +8,8 @@ from sources import universe_of, write
 
 from atacsearch.errors import GenomeError, InputError
 from atacsearch.readers.bed import _Parser, parse_bed, read_bed
-from atacsearch.readers.inputs.open import ReadOptions, read_items
+from atacsearch.readers.inputs.open import open_input
+from atacsearch.readers.options import ReadOptions
 from atacsearch.readers.report import ReadReport
 
 
@@ -116,7 +117,7 @@ def test_missing_and_cut_off_files(tmp_path):
 def test_one_file_is_one_item(tmp_path):
     universe = universe_of([("chr1", 400, 500), ("chr1", 100, 200), ("chr2", 0, 10)])
     path = write(tmp_path / "peaks.bed", "chr1\t199\t401\nchr1\t200\t400\n2\t9\t11\nchrZ\t5\t6\n")
-    (items,) = read_items(path, universe)
+    (items,) = open_input(path, universe)
     assert items.kind == "bedfiles"
     assert items.ids == items.sets.names == (str(path),)
     assert items.sets[0].tolist() == [0, 1, 2]
@@ -131,9 +132,9 @@ def test_a_coordinate_beyond_the_chromosome_names_both(tmp_path):
     path = write(tmp_path / "peaks.bed", "chr1\t248956000\t248956500\n")
     universe = universe_of([("chr1", 0, 10)], "hg38")
     with pytest.raises(GenomeError, match=r"chr1 of hg38 has 248,956,422"):
-        read_items(path, universe)
+        open_input(path, universe)
     with pytest.raises(GenomeError, match="is hg19, but the universe is hg38"):
-        read_items(path, universe, ReadOptions(genome="hg19"))
+        open_input(path, universe, ReadOptions(genome="hg19"))
 
 
 def test_no_better_than_shifted_is_a_warning_or_an_error(tmp_path):
@@ -142,10 +143,10 @@ def test_no_better_than_shifted_is_a_warning_or_an_error(tmp_path):
     universe = universe_of([("chr1", int(a), int(a) + 500) for a in starts])
     near = write(tmp_path / "near.bed", "".join(f"chr1\t{a}\t{a + 300}\n" for a in starts[:900]))
     far = write(tmp_path / "far.bed", "".join(f"chr1\t{a}\t{a + 300}\n" for a in rng.integers(0, 5e7, 900)))
-    assert not [n for n in read_items(near, universe)[0].report.notes if "no better" in n]
-    assert [n for n in read_items(far, universe)[0].report.notes if "no better" in n]
-    read_items(near, universe, ReadOptions(strict_genome=True))
+    assert not [n for n in open_input(near, universe)[0].report.notes if "no better" in n]
+    assert [n for n in open_input(far, universe)[0].report.notes if "no better" in n]
+    open_input(near, universe, ReadOptions(strict_genome=True))
     with pytest.raises(GenomeError, match="no better than when shifted"):
-        read_items(far, universe, ReadOptions(strict_genome=True))
+        open_input(far, universe, ReadOptions(strict_genome=True))
     nothing = write(tmp_path / "none.bed", "chr1\t70000000\t70000100\n")
-    assert any("nothing overlaps" in n for n in read_items(nothing, universe)[0].report.notes)
+    assert any("nothing overlaps" in n for n in open_input(nothing, universe)[0].report.notes)

@@ -9,7 +9,7 @@ from sources import universe_of, write
 from atacsearch.errors import InputError
 from atacsearch.genome import bed_lines
 from atacsearch.readers import compressed
-from atacsearch.readers.inputs.open import read_items
+from atacsearch.readers.inputs.open import open_input
 from atacsearch.readers.matrices.tokens import PeakTokens, sets_of_cells
 from atacsearch.readers.report import ReadReport
 
@@ -49,7 +49,7 @@ def test_any_file_in_blocks_of_any_size(
         patch.setattr(compressed, "PLAIN_BYTES", block)
         patch.setattr(compressed, "READ_BYTES", block)
         patch.setattr(bed_lines, "TWO_FROM", two_from)
-        (items,) = read_items(path, universe_of(regions))
+        (items,) = open_input(path, universe_of(regions))
     kept = [row for row in intervals if row[1] < row[2]]
     assert items.sets[0].tolist() == tokens_of(kept, regions)
     hit = sum(bool(tokens_of([row], regions)) for row in kept)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from random_items import CREATE, make_batch
 
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 from atacsearch.store.types import Batch
 
 
@@ -19,11 +19,11 @@ def batch() -> Callable[..., Batch]:
 
 
 @pytest.fixture
-def new_index(tmp_path: Path) -> Iterator[Callable[..., Index]]:
-    made: list[Index] = []
+def new_index(tmp_path: Path) -> Iterator[Callable[..., IndexFolder]]:
+    made: list[IndexFolder] = []
 
-    def make(name: str = "my.index", **options: Any) -> Index:
-        made.append(Index.create(tmp_path / name, **{**CREATE, **options}))
+    def make(name: str = "my.index", **options: Any) -> IndexFolder:
+        made.append(IndexFolder.create(tmp_path / name, **{**CREATE, **options}))
         return made[-1]
 
     yield make

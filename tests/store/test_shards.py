@@ -11,13 +11,15 @@ import pytest
 from random_items import make_batch, source
 
 from atacsearch.store import shards
-from atacsearch.store.index.index import Index
-from atacsearch.store.open_regions import open_regions
+from atacsearch.store.index.folder import IndexFolder
+from atacsearch.store.shards import open_regions
 from atacsearch.tokens.token_sets import TokenSets
 
 
 @pytest.fixture
-def large(new_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch) -> tuple[Index, TokenSets]:
+def large(
+    new_index: Callable[..., IndexFolder], monkeypatch: pytest.MonkeyPatch
+) -> tuple[IndexFolder, TokenSets]:
     """An index of 50 sets of some 40 tokens, where that counts as large."""
     monkeypatch.setattr(shards, "CELL_TOKENS", 20)
     monkeypatch.setattr(shards, "TOKENS_PER_GROUP", 800)
@@ -32,7 +34,7 @@ def large(new_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch) -> t
     return index, sets
 
 
-def test_large_sets_lie_in_small_groups(large: tuple[Index, TokenSets]) -> None:
+def test_large_sets_lie_in_small_groups(large: tuple[IndexFolder, TokenSets]) -> None:
     index, sets = large
     snapshot = index.snapshot()
     (bed,), (cell,) = (snapshot.manifest.shards_of(kind) for kind in ("bedfiles", "cells"))
@@ -45,7 +47,7 @@ def test_large_sets_lie_in_small_groups(large: tuple[Index, TokenSets]) -> None:
         np.testing.assert_array_equal(tokens, sets[row])
 
 
-def test_open_regions_are_those_of_any_item(large: tuple[Index, TokenSets]) -> None:
+def test_open_regions_are_those_of_any_item(large: tuple[IndexFolder, TokenSets]) -> None:
     index, sets = large
     found = open_regions(index.path, index.snapshot().manifest.shards_of("bedfiles"), 1000)
     np.testing.assert_array_equal(np.flatnonzero(found), np.unique(sets.tokens))

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ...errors import DigestError, InputError
+from ...spelling import did_you_mean
 from ...tokens.token_sets import TokenSets
 from ..atacformer import Atacformer, Packing, SelfAttention
 from ..attention import HEAD_MULTIPLE, How, has_varlen
@@ -122,7 +123,10 @@ class Encoder:
         for name in names:
             if name not in self.model.vectors:
                 known = ", ".join(self.model.vectors)
-                raise InputError(f"this model gives no vector {name!r}; it gives {known}")
+                raise InputError(
+                    f"this model gives no vector {name!r}; it gives {known}"
+                    f"{did_you_mean(name, self.model.vectors)}"
+                )
         self._check(sets)
         heads = {name: self.model.heads[name] for name in names if name != GENERAL}
         found: dict[str, npt.NDArray[np.float32]] = {}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ...model.heads.calibration import FALSE_UNKNOWN, Calibration
 from ...tokens.token_sets import TokenSets
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -149,7 +152,7 @@ class Transfer:
     calls: tuple[LabelCalls, ...]
     reference: str
 
-    def table(self, coverage: float | None = None, statuses: Sequence[str | None] | None = None) -> Any:
+    def table(self, coverage: float | None = None, statuses: Sequence[str | None] | None = None) -> pa.Table:
         """The calls as a `pyarrow.Table`, one row per item in input order; with several labels one per item and label.
 
         Args:
@@ -161,7 +164,7 @@ class Transfer:
         n, m = len(self.items), len(self.calls)
         order = np.arange(n * m).reshape(m, n).T.ravel()  # item by item
 
-        def column(parts: list[Any], kind: Any) -> Any:
+        def column(parts: Sequence[Iterable[Any]], kind: pa.DataType) -> pa.Array:
             return pa.array([x for part in parts for x in part], kind).take(pa.array(order))
 
         found: dict[str, Any] = {"item": column([self.items] * m, pa.string())}

@@ -267,7 +267,7 @@ def reference_doublets(session: Session, snapshot: Snapshot, kind: str, label: s
             f"doublets of two values of {label}: among {len(labels):,} reference {kind} fewer than two values have "
             f"{MIN_CELLS} or more"
         ) from None
-    session.say(
+    session.notify(
         f"Doublets of two values of {label}: limit {found.limit:.3f}, which {FALSE_RATE:.0%} of the reference exceed; "
         f"AUROC {found.auroc:.3f} for simulated ones within the reference"
     )

@@ -15,16 +15,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ...answers import Answer, Explanation
+from ...errors import InputError
 from ...files import to_file
+from ...spelling import did_you_mean
 from ...tokens.tfidf import inverse_document_frequency
+from ..inputs import pick, read_for
+from ..reference.calibrate import neighbourhood_of
+from ..reference.exclusions import QueryItems
+from ..reference.neighbourhood import K
+from ..reference.reference import reference_of
+from ..reference.sample_groups import IDENTITY
+from ..session import VECTOR
+from .annotate import report, transfer
+from .options import AnnotateOptions, AnnotateQuery
 from .quality import sampled
+from .voters import voters_of
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import Items
+    import pyarrow as pa
+
+    from ...readers.items import Items
     from ...store.index.snapshot import Snapshot
     from ...tokens.token_sets import TokenSets
     from ..session import Session
-    from .transfer import TransferOptions
 
 SAMPLE = 2000  # reference items that document frequencies are counted over
 SHOWN = 3  # regions a voter in the table
@@ -87,7 +101,7 @@ def shared_regions(
     return each, mine[order], score[order].astype(np.float64), holders[order]
 
 
-def explain(session: Session, snapshot: Snapshot, tokens: Tokens, votes: Votes) -> tuple[Any, Any]:
+def explain(session: Session, snapshot: Snapshot, tokens: Tokens, votes: Votes) -> tuple[pa.Table, pa.Table]:
     """Tables of the voters and of the regions that made them alike.
 
     Args:
@@ -143,7 +157,7 @@ def explain(session: Session, snapshot: Snapshot, tokens: Tokens, votes: Votes) 
     return pa.table(columns), regions
 
 
-def write_regions(table: Any, path: Path) -> None:
+def write_regions(table: pa.Table, path: Path) -> None:
     """Write shared regions as BED6 and two columns more: gene (or `.`), voters; score is 0 to 1,000 of the largest.
 
     Columns: chrom, start, end, name (gene or `.`), score, strand (`.`), number of voters, IDF.
@@ -171,7 +185,7 @@ def reference_idf(session: Session, snapshot: Snapshot, kind: str) -> npt.NDArra
     return found
 
 
-def _regions(session: Session, tokens: Tokens) -> Any:
+def _regions(session: Session, tokens: Tokens) -> pa.Table:
     import pyarrow as pa
 
     intervals = session.universe.intervals.take(tokens)
@@ -189,7 +203,7 @@ def _regions(session: Session, tokens: Tokens) -> Any:
     )
 
 
-def _names(regions: Any) -> list[str]:
+def _names(regions: pa.Table) -> list[str]:
     """Each region as text: its BED interval, and its gene in brackets."""
     return [
         f"{r['chrom']}:{r['start']}-{r['end']}" + (f" ({r['gene']})" if r["gene"] else "")
@@ -197,9 +211,7 @@ def _names(regions: Any) -> list[str]:
     ]
 
 
-def explain_item(
-    session: Session, items: Sequence[Items], label: str, item: str, options: TransferOptions | None = None
-) -> tuple[Any, Any, Any]:
+def explain_item(session: Session, query: AnnotateQuery, item: str, options: AnnotateOptions) -> Explanation:
     """Everything about the call of one item.
 
     Where the model's class head names items, the nearest neighbours in the general vector are shown: they are the
@@ -207,29 +219,15 @@ def explain_item(
 
     Args:
         session: the open index.
-        items: the inputs.
-        label: label column.
+        query: the inputs and one label column.
         item: the item as the user knows it, or its id.
         options: as for the transfer.
-
-    Returns:
-        The table of its call, and the two tables of `explain`.
 
     Raises:
         InputError: no such item, or one without open regions.
     """
-    from ...errors import InputError
-    from ..reference.calibrate import neighbourhood_of
-    from ..reference.exclusions import OwnItems
-    from ..reference.neighbourhood import K
-    from ..reference.reference import reference_of
-    from ..reference.sample_groups import IDENTITY
-    from ..session import VECTOR
-    from .annotate import complete
-    from .transfer import TransferOptions, transfer, voters_of
-
-    options = options or TransferOptions()
-    one = _only(items, item)
+    one = _only(read_for(session, query.inputs, options.read), item)
+    (label,) = query.labels
     found = transfer(session, [one], [label], options)
     calls = found.calls[0]
     if not found.token_sets.lengths[0]:
@@ -248,7 +246,7 @@ def explain_item(
     if calls.by == "head":
         # Neighbours did not vote, so they weigh the same; those in probabilities would be alike by making.
         reference = replace(reference, vector=VECTOR)
-        session.say(
+        session.notify(
             f"{label}: the class head made the call; shown are its nearest neighbours in the general vector, "
             "weighing the same"
         )
@@ -257,24 +255,23 @@ def explain_item(
         width, k = near.width, near.k
         if reference.vector != VECTOR:
             vectors = session.encode(one.sets, name=reference.vector)
-    own = OwnItems(snapshot, found.reference, [one], () if options.same_group else IDENTITY)
-    ((ids, distance),) = voters_of(snapshot, reference, vectors, k, lambda q, i, d: own.among(0, i, d))
+    asked = QueryItems(snapshot, found.reference, [one], () if options.same_group else IDENTITY)
+    ((ids, distance),) = voters_of(snapshot, reference, vectors, k, lambda q, i, d: asked.barred(0, i, d))
     weight = np.exp(-(distance - distance.min(initial=2.0)) / width)
     values = [reference.classes[reference.codes[i]] for i in ids]
     votes = Votes(label, found.reference, ids, values, distance, weight)
     voters, regions = explain(session, snapshot, found.token_sets[0], votes)
-    return complete(session, found), voters, regions
+    plain = replace(options, coverage=None, doublets=False, ontology=False, markers=None, clusters=None)
+    return Explanation(report(session, found, plain), Answer(voters), Answer(regions))
 
 
 def _only(items: Sequence[Items], item: str) -> Items:
     """The inputs cut down to one item."""
-    from ...errors import InputError
-    from ..inputs import pick
-
     for one in items:
         if item in one.sets.names or item in one.ids:
             (row,) = pick(one, [item])
             labels = one.labels.slice(row, 1) if one.labels is not None else None
             return replace(one, sets=one.sets.take([row]), ids=(one.ids[row],), labels=labels)
     names = ", ".join(name for one in items for name in one.sets.names[:5])
-    raise InputError(f"--explain {item}: no such item in the input (the first: {names})")
+    near = did_you_mean(item, (name for one in items for name in one.sets.names))
+    raise InputError(f"--explain {item}: no such item in the input (the first: {names}){near}")

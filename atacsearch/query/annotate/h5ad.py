@@ -10,16 +10,27 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..._version import __version__
+from ...answers import Calls
 from ...errors import InputError
 from ...files import to_file
 from ...readers.matrices.h5ad import read_obs
+from .columns import terms_of
+from .ontology import cell_ontology
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from anndata import AnnData
+
+    from ...readers.inputs.memory import Input
+    from ..session import Session
 
 KEY = "atacsearch"  # first part of every name that is written, and the record's in `uns`
 VECTORS = f"X_{KEY}"
@@ -28,46 +39,82 @@ ASSIGNED = "assigned"
 
 
 @dataclass(frozen=True)
-class Annotation:
-    """What is to be written beside the cells.
+class Record:
+    """What is written beside the calls themselves.
 
     Attributes:
-        table: `pyarrow.Table` as `annotate` gives it: `item, label, confidence, status` and more, one row a cell in
-            the order of the file; with `label_name`, one row a cell and label.
-        labels: label columns, in order.
-        vectors: [n, d] float32 general vectors of the cells (zeros for empty cells), or None.
         about: what made them (model, index, version ...), for `uns`; values are text, numbers, lists of text or
             such records.
         terms: for a label the Cell Ontology id of each of its values, where it is known.
     """
 
-    table: Any
-    labels: Sequence[str]
-    vectors: npt.NDArray[np.float32] | None = None
-    about: Mapping[str, Any] = field(default_factory=dict)
-    terms: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    about: Mapping[str, Any]
+    terms: Mapping[str, Mapping[str, str]]
 
 
-def check_target(inputs: Sequence[str | Path], path: str | Path) -> Path:
+def record_of(session: Session, calls: Calls) -> Record:
+    """What made these calls."""
+    index = session.index
+    about = {
+        "version": __version__,
+        "index": index.path.name,
+        "generation": session.snapshot().generation,
+        "model_digest": index.info.model_digest,
+        "universe_digest": index.info.universe_digest,
+        "genome": index.info.genome,
+        "labels": list(calls.labels),
+        "ontology": f"Cell Ontology {cell_ontology().release}",
+        "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in calls.settings.items()},
+    }
+    terms = {label: terms_of(session, calls.reference, label, calls.classes[label]) for label in calls.labels}
+    return Record(about, terms)
+
+
+def check_target(inputs: Sequence[Input], path: str | Path) -> Path:
     """The one input whose copy is to be annotated.
 
     Raises:
         InputError: there is not exactly one input, it is no h5ad, or the output is the input.
     """
     path = Path(path)
-    if len(inputs) != 1 or Path(inputs[0]).suffix.lower() != ".h5ad":
-        given = ", ".join(map(str, inputs))
+    source = inputs[0] if len(inputs) == 1 else None
+    if not isinstance(source, str | Path) or Path(source).suffix.lower() != ".h5ad":
+        given = ", ".join(str(x) if isinstance(x, str | Path) else type(x).__name__ for x in inputs)
         raise InputError(
             f"{path}: an annotated h5ad is a copy of one input h5ad with the calls in it, given was {given}; "
             "write a .tsv or .parquet instead"
         )
-    source = Path(inputs[0])
+    source = Path(source)
     if path.exists() and source.exists() and os.path.samefile(path, source):
         raise InputError(f"{path}: is the input, which is never written to; give another -o")
     return source
 
 
-def columns_of(annotation: Annotation, n: int) -> dict[str, npt.NDArray[Any]]:
+def check_in_place(inputs: Sequence[Input]) -> AnnData:
+    """The one AnnData into which calls are to be written.
+
+    Raises:
+        InputError: there is not exactly one input, or it is no AnnData.
+    """
+    if len(inputs) != 1 or not hasattr(inputs[0], "obs_names"):
+        raise InputError("inplace=True writes into one AnnData: give that alone as input")
+    found: AnnData = inputs[0]
+    return found
+
+
+def write_to(session: Session, source: Path, path: str | Path, calls: Calls) -> None:
+    """Write a copy of an h5ad with the calls in it; the user is told what was replaced."""
+    for note in write_annotated(source, path, calls, record_of(session, calls)):
+        session.notify(note)
+
+
+def write_in_place(session: Session, adata: AnnData, calls: Calls) -> None:
+    """Write the calls into an AnnData in memory; the user is told what was replaced."""
+    for note in annotate_in_place(adata, calls, record_of(session, calls)):
+        session.notify(note)
+
+
+def columns_of(calls: Calls, terms: Mapping[str, Mapping[str, str]], n: int) -> dict[str, npt.NDArray[Any]]:
     """The columns for `obs`, each [n]: text (None where there is none) or float64.
 
     `atacsearch_LABEL` holds the best label where its status is `assigned`, else `unknown`; `_best` always the best
@@ -76,7 +123,7 @@ def columns_of(annotation: Annotation, n: int) -> dict[str, npt.NDArray[Any]]:
     table under its own name.
     """
     columns: dict[str, npt.NDArray[Any]] = {}
-    for label, part in _by_label(annotation.table, annotation.labels):
+    for label, part in _by_label(calls):
         if part.num_rows != n:
             raise ValueError(f"{part.num_rows} calls do not fit {n} cells")
         name = f"{KEY}_{label}".replace("/", "_")  # HDF5 would take a slash for a folder
@@ -87,7 +134,7 @@ def columns_of(annotation: Annotation, n: int) -> dict[str, npt.NDArray[Any]]:
         columns[f"{name}_best"] = best
         columns[f"{name}_confidence"] = _numbers(part["confidence"])
         columns[f"{name}_status"] = status
-        known = annotation.terms.get(label, {})
+        known = terms.get(label, {})
         if known:
             columns[f"{name}_ontology_term_id"] = np.array([known.get(v) for v in trusted], object)
         done = {"item", "label_name", "label", "confidence", "status"}
@@ -96,13 +143,14 @@ def columns_of(annotation: Annotation, n: int) -> dict[str, npt.NDArray[Any]]:
     return columns
 
 
-def write_annotated(source: str | Path, path: str | Path, annotation: Annotation) -> list[str]:
+def write_annotated(source: str | Path, path: str | Path, calls: Calls, record: Record) -> list[str]:
     """Write a copy of `source` with the calls in it, under a temporary name that is then renamed.
 
     Args:
         source: the input h5ad; it is only read.
         path: the file to write; one that is there is replaced.
-        annotation: the calls.
+        calls: of the cells of `source`, in its order.
+        record: what made them.
 
     Returns:
         Notes for the user, one line each: columns that were there before and were replaced.
@@ -112,12 +160,12 @@ def write_annotated(source: str | Path, path: str | Path, annotation: Annotation
     """
     source = check_target([source], path)
     names = [str(name) for name in read_obs(source).index]
-    items = [part["item"].to_pylist() for _, part in _by_label(annotation.table, annotation.labels)]
+    items = [part["item"].to_pylist() for _, part in _by_label(calls)]
     if any(item != names for item in items):
         raise InputError(
             f"{source}: its cells are not those that were annotated; did the file change meanwhile?"
         )
-    columns = columns_of(annotation, len(names))
+    columns = columns_of(calls, record.terms, len(names))
     notes: list[str] = []
 
     def write(temporary: Path) -> None:
@@ -126,22 +174,48 @@ def write_annotated(source: str | Path, path: str | Path, annotation: Annotation
         shutil.copyfile(source, temporary)
         temporary.chmod(0o666 & ~_umask())  # the input may be read-only
         with h5py.File(temporary, "r+") as handle:
-            notes.extend(_fill(handle, columns, annotation, Path(path)))
+            notes.extend(_fill(handle, columns, calls.vectors, record.about, Path(path)))
 
     to_file(Path(path), write)
     return notes
 
 
-def _fill(handle: Any, columns: dict[str, Any], annotation: Annotation, path: Path) -> list[str]:
+def annotate_in_place(adata: AnnData, calls: Calls, record: Record) -> list[str]:
+    """Write the calls into an AnnData in memory, under the names that `write_annotated` uses.
+
+    Returns:
+        Notes for the user: what was there before and was replaced.
+
+    Raises:
+        InputError: the items of the calls are not the cells of `adata`.
+    """
+    names = [str(name) for name in adata.obs_names]
+    if any(part["item"].to_pylist() != names for _, part in _by_label(calls)):
+        raise InputError(
+            "the cells of the AnnData are not those that were annotated; did it change meanwhile?"
+        )
+    columns = columns_of(calls, record.terms, len(names))
+    replaced = [f"obs[{name!r}]" for name in columns if name in adata.obs]
+    replaced += [f"obsm[{VECTORS!r}]"] if VECTORS in adata.obsm else []
+    replaced += [f"uns[{KEY!r}]"] if KEY in adata.uns else []
+    for name, values in columns.items():
+        adata.obs[name] = _column(values)
+    adata.obsm[VECTORS] = calls.vectors
+    adata.uns[KEY] = _storable(record.about)
+    return [f"replaced what the AnnData has as {', '.join(replaced)}"] if replaced else []
+
+
+def _fill(
+    handle: Any,
+    columns: dict[str, npt.NDArray[Any]],
+    vectors: npt.NDArray[np.float32],
+    about: Mapping[str, Any],
+    path: Path,
+) -> list[str]:
     from anndata.io import read_elem, write_elem
 
     replaced = _add_columns(handle, columns)
-    for group, name, value in (
-        ("obsm", VECTORS, annotation.vectors),
-        ("uns", KEY, _record(annotation.about)),
-    ):
-        if value is None:
-            continue
+    for group, name, value in (("obsm", VECTORS, vectors), ("uns", KEY, _storable(about))):
         if group not in handle:
             write_elem(handle, group, {})
         elif not hasattr(handle[group], "keys") or "encoding-type" not in handle[group].attrs:
@@ -197,22 +271,23 @@ def _numbers(column: Any) -> npt.NDArray[np.float64]:
     return np.array([np.nan if v is None else v for v in column.to_pylist()], np.float64)
 
 
-def _by_label(table: Any, labels: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    if "label_name" not in table.column_names:
-        yield labels[0], table
-        return
+def _by_label(calls: Calls) -> Iterator[tuple[str, pa.Table]]:
+    """Each label with its rows."""
     import pyarrow.compute as pc
 
-    for label in labels:
-        yield label, table.filter(pc.equal(table["label_name"], label))
+    if "label_name" not in calls.table.column_names:
+        yield calls.labels[0], calls.table
+        return
+    for label in calls.labels:
+        yield label, calls.table.filter(pc.equal(calls.table["label_name"], label))
 
 
-def _record(about: Mapping[str, Any]) -> dict[str, Any]:
+def _storable(about: Mapping[str, Any]) -> dict[str, Any]:
     """A record that HDF5 can hold: no None, lists of text as arrays."""
     record: dict[str, Any] = {}
     for key, value in about.items():
         if isinstance(value, Mapping):
-            record[key] = _record(value)
+            record[key] = _storable(value)
         elif isinstance(value, list | tuple):
             record[key] = np.array([str(v) for v in value], dtype=object)
         elif isinstance(value, Path):

@@ -127,7 +127,7 @@ def marker_regions(
     universe: Universe,
     reference: TokenSets,
     classes: Sequence[str],
-    say: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> Markers:
     """The regions of each type's markers.
 
@@ -137,7 +137,7 @@ def marker_regions(
         universe: regions.
         reference: token sets of reference items (a sample), for the expected openness.
         classes: labels that may be called; other types count as rivals all the same.
-        say: told about genes that are not known or have no region, and types that are never called.
+        notify: told about genes that are not known or have no region, and types that are never called.
 
     Raises:
         InputError: no gene table, or no type of the reference has a marker region.
@@ -157,12 +157,12 @@ def marker_regions(
             if not len(tokens):
                 lost.append(symbol)
     if lost:
-        say(
+        notify(
             f"Markers without a region in the universe (unknown gene, or none near it): {', '.join(sorted(set(lost)))}"
         )
     strange = sorted(set(wanted) - set(classes))
     if strange:
-        say(f"Markers of types that no reference item has: {', '.join(strange)}")
+        notify(f"Markers of types that no reference item has: {', '.join(strange)}")
     known = [row for row, name in enumerate(wanted) if member[row].any()]
     names = list(wanted)
     if not {names[row] for row in known} & set(classes):

@@ -19,9 +19,11 @@ from ...errors import InputError
 from ..inputs import read_for
 from ..session import Progress, Session, no_progress
 from .labels import Labels, join_labels, read_labels
+from .options import AddOptions
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import Items, ReadOptions
+    from ...readers.inputs.memory import Input
+    from ...readers.items import Items
     from ...store.index.writer import Writer
 
 BATCH = 8192  # items encoded and handed to the store at once
@@ -49,11 +51,8 @@ class Added:
 def add_items(
     session: Session,
     kind: str,
-    inputs: Sequence[str | Path],
-    *,
-    options: ReadOptions | None = None,
-    labels: str | Path | None = None,
-    replace: bool = False,
+    inputs: Sequence[Input],
+    options: AddOptions,
     progress: Progress = no_progress,
 ) -> Added:
     """Add the items of files to a collection.
@@ -65,9 +64,8 @@ def add_items(
         session: the open index.
         kind: `cells` or `bedfiles`.
         inputs: files or manifests.
-        options: how they are read.
-        labels: a TSV of label columns by item, added to the items' own or replacing them.
-        replace: replace sources that are indexed already, by content or by path, instead of skipping them.
+        options: how they are read; a table of labels that is added to the items' own; whether sources that are
+            indexed already are replaced instead of skipped.
         progress: called with the number of items encoded.
 
     Returns:
@@ -77,14 +75,12 @@ def add_items(
         InputError: an input cannot be read, is of the other kind, or holds an id that another source has.
         LockedError: another process writes to this index.
     """
-    from ...readers.inputs.open import ReadOptions
-
-    table = None if labels is None else read_labels(labels)
+    table = None if options.labels is None else read_labels(options.labels)
     with session.index.writer() as writer:  # taken first, so that a second writer is told before any work
-        adding = _Adding(session, writer, kind, table, replace, progress)
+        adding = _Adding(session, writer, kind, table, options.replace, progress)
         for path in inputs:
             try:
-                for items in read_for(session, [path], options or ReadOptions()):
+                for items in read_for(session, [path], options.read):
                     adding.add(items)
             except Exception:
                 adding.keep_whole_sources()
@@ -92,7 +88,7 @@ def add_items(
         adding.check_labels()
         writer.publish()
         for note in writer.notes:
-            session.say(note)
+            session.notify(note)
     return Added(adding.added, tuple(adding.skipped), adding.n_empty)
 
 
@@ -128,7 +124,7 @@ class _Adding:
         older = _older(items, self.known)
         if older and not self.replace:
             _refuse_changed(items, older)
-            self.session.say(f"{items.source}: already indexed, skipped (--replace adds it anew)")
+            self.session.notify(f"{items.source}: already indexed, skipped (--replace adds it anew)")
             self.skipped.append(items.source)
             return
         columns = items.labels
@@ -136,7 +132,7 @@ class _Adding:
             columns, named = join_labels(items, self.labels)
             self.n_labelled += named
             self.unmatched = self.unmatched or items
-            self.session.say(
+            self.session.notify(
                 f"{items.source}: {self.labels.path} has labels for {named:,} of {len(items.ids):,} items"
             )
         for source in older:
@@ -170,7 +166,7 @@ class _Adding:
             self.writer.delete_source(self.kind, self.partial)
         if self.unpublished and (self.labels is None or self.n_labelled):
             self.writer.publish()
-            self.session.say(f"{len(self.added):,} sources before this one were added")
+            self.session.notify(f"{len(self.added):,} sources before this one were added")
 
 
 def _check_kind(items: Items, kind: str) -> None:

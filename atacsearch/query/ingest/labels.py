@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import InputError
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import Items
+    from ...readers.items import Items
 
 ID_COLUMNS = ("item", "barcode", "id")
 

@@ -1,22 +1,24 @@
 """Calibrations of an index: for each label column, fitted when items are published and kept with their generation.
 
 A generation's file lies in `INDEX/calibration/`; it can always be made again from the generation. Labels that a
-class head of the model transfers bring the calibration of their training (`training/class_head/cross_fit.py`), the others get
-one from the reference's own items (`neighbourhood.py`).
+class head of the model transfers bring the calibration of their training, the others get one from the reference's own
+items (`neighbourhood.py`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...answers import Answer
 from ...errors import InputError
 from ...model.heads.calibration import Calibration
+from ...spelling import did_you_mean
 from .neighbourhood import K, Neighbourhood, fit_neighbourhood
 from .reference import ORIGIN, OURS, Reference, reference_of, sampled
 from .sample_groups import COLUMNS, group_column, named, plain
@@ -65,7 +67,7 @@ def calibrate(
         if 2 <= len(reference.classes) <= MOST_CLASSES:
             fitted[label] = fit(session, snapshot, reference, group)
         else:
-            session.say(
+            session.notify(
                 f"{label}: {len(reference.classes)} values; confidence is fitted for 2 to {MOST_CLASSES}"
             )
     if fitted:
@@ -92,7 +94,10 @@ def _group_named(snapshot: Snapshot, kind: str, group: str) -> str:
     """The label column of this name, in any case. Raises `InputError` where there is none."""
     columns = {name.casefold(): name for name in snapshot.columns(kind)}
     if group.casefold() not in columns:
-        raise InputError(f"--group {group}: no such column; there are: {', '.join(columns.values())}")
+        raise InputError(
+            f"--group {group}: no such column; there are: {', '.join(columns.values())}"
+            f"{did_you_mean(group, columns.values())}"
+        )
     return columns[group.casefold()]
 
 
@@ -153,7 +158,7 @@ def fit(
     columns = {name: [named(v) for v in rows[name].to_pylist()] for name in known}
     column = group_column(labels, columns, group)
     if group is not None and column is None:
-        session.say(
+        session.notify(
             f"{reference.label}: {group} has no two groups that share labels; items are held out one by one"
         )
     groups, asked = None, np.arange(len(ids))
@@ -176,8 +181,19 @@ def fit(
     return replace(found, vector=reference.vector)
 
 
-def report(found: dict[str, Neighbourhood]) -> list[dict[str, Any]]:
-    """One record a label: on what its confidence was fitted, and how well it holds there."""
+@dataclass(frozen=True, repr=False)
+class Fitted(Answer):
+    """On what the confidence of each label was fitted, and how well it holds there.
+
+    `label, width` (of the kernel, in cosine distance)`, items, groups, group` (the column)`, accuracy,
+    calibration_error` (expected, 0 to 1), one row a label.
+    """
+
+
+def summary(found: dict[str, Neighbourhood]) -> Fitted:
+    """One row a label: on what its confidence was fitted, and how well it holds there."""
+    import pyarrow as pa
+
     from ...model.heads.measures import calibration_error
 
     rows = []
@@ -192,7 +208,7 @@ def report(found: dict[str, Neighbourhood]) -> list[dict[str, Any]]:
                 "calibration_error": calibration_error(held.confidence, held.right),
             }
         rows.append(row)
-    return rows
+    return Fitted(pa.Table.from_pylist(rows))
 
 
 def _file(index: Path, generation: int, kind: str) -> Path:

@@ -13,15 +13,14 @@ from ...tokens.token_sets import TokenSets
 from .sample_groups import named, plain
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import Items
+    from ...readers.items import Items
     from ...store.index.snapshot import Snapshot
-    from ..session import Session
 
 _SAME = 1e-4  # cosine distance under which two items may be one and the same
 
 
 @dataclass
-class OwnItems:
+class QueryItems:
     """The query items, and which reference items must not vote on each."""
 
     snapshot: Snapshot
@@ -57,7 +56,7 @@ class OwnItems:
         """Whether the reference holds items of a study or donor of the query."""
         return bool(self.groups)
 
-    def among(self, row: int, ids: Sequence[str], distance: npt.NDArray[np.float32]) -> set[str]:
+    def barred(self, row: int, ids: Sequence[str], distance: npt.NDArray[np.float32]) -> set[str]:
         """Which of the neighbours `ids` of item `row` are that item, or of its study or donor."""
         same = {i for mine, theirs in self.groups for i in ids if theirs.get(i, "") == (mine[row] or "\0")}
         if same:
@@ -76,13 +75,14 @@ class OwnItems:
             }
         return same
 
-    def say_who_did_not_vote(self, session: Session) -> None:
-        """Name the study or donor that query and reference share."""
-        if self.left_out:
-            session.say(
-                f"{len(self.left_out):,} items have their {self.shared_column} in common with reference items, which "
-                "did not vote on them (--same-group lets them)"
-            )
+    def exclusion_note(self) -> str | None:
+        """Which study or donor query and reference share; None where nobody was left out for it."""
+        if not self.left_out:
+            return None
+        return (
+            f"{len(self.left_out):,} items have their {self.shared_column} in common with reference items, which "
+            "did not vote on them (--same-group lets them)"
+        )
 
 
 def values_of(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...errors import InputError
+from ...spelling import did_you_mean
 from ..session import VECTOR
 
 if TYPE_CHECKING:
@@ -75,45 +76,21 @@ def reference_of(
     Raises:
         InputError: the column does not exist, was predicted, or has no value left; a value that no item has.
     """
-    from ...store.metadata.where import bind_where, parse_where, to_mask
-
     columns = snapshot.columns(kind)
-    if label not in columns:
-        known = ", ".join(columns) or "none"
-        raise InputError(
-            f"--label {label}: no such column among the {kind} of this index; there are: {known}"
-        )
-    if label.startswith(OURS):
-        raise InputError(
-            f"--label {label}: these labels were predicted by annotate, and predictions do not vote"
-        )
-    conditions = (
-        bind_where(parse_where(list(where)), snapshot.manifest.columns[kind], kind) if where else None
-    )
-    filters = [c.column for c in conditions.conditions] if conditions else []
-    origin = f"{label}{ORIGIN}" if f"{label}{ORIGIN}" in columns else None
-    table = snapshot.table(kind, list(dict.fromkeys([label, *filters, *([origin] if origin else [])])))
-    mask = to_mask(conditions, table)
-    may = np.ones(table.num_rows, bool) if mask is None else mask.copy()
-    values = table[label].to_pylist()
-    if origin is not None:
-        predicted = np.array([v == PREDICTED for v in table[origin].to_pylist()])
-        if predicted.any():
-            session.say(f"{label}: {int(predicted.sum()):,} predicted labels do not vote")
-        may &= ~predicted
+    _check_label(label, kind, columns)
+    values, may = _labels_that_may_vote(session, snapshot, kind, label, where)
     has = np.array([v is not None for v in values])
-    _check_values(label, {str(v) for v in values if v is not None}, only, without)
+    _check_values(label, {v for v in values if v is not None}, only, without)
     if only:
-        may &= np.array([v is not None and str(v) in set(only) for v in values])
+        may &= np.array([v is not None and v in set(only) for v in values])
     if without:
-        may &= np.array([v is None or str(v) not in set(without) for v in values])
+        may &= np.array([v is None or v not in set(without) for v in values])
     rows = np.flatnonzero(may & has)
     if not len(rows):
         among = f"the {int(may.sum()):,} {kind} that may vote" if where or only or without else None
-        among = among or f"the {table.num_rows:,} {kind}"
+        among = among or f"the {len(values):,} {kind}"
         raise InputError(f"--label {label}: every value is missing among {among} of this index")
-    names = np.array([str(values[i]) for i in rows])
-    classes, codes = np.unique(names, return_inverse=True)
+    classes, codes = np.unique(np.array([str(values[i]) for i in rows]), return_inverse=True)
     ids = snapshot.all_ids(kind)
     # In the vector of a class head unlike items of one class lie together, so neighbours are those of the general one.
     vector = VECTOR if session.is_class_head(label) else session.vector_of(kind, label)
@@ -128,12 +105,50 @@ def reference_of(
     )
 
 
+def _check_label(label: str, kind: str, columns: Iterable[str]) -> None:
+    if label not in columns:
+        known = ", ".join(columns) or "none"
+        raise InputError(
+            f"--label {label}: no such column among the {kind} of this index; there are: {known}"
+            f"{did_you_mean(label, columns)}"
+        )
+    if label.startswith(OURS):
+        raise InputError(
+            f"--label {label}: these labels were predicted by annotate, and predictions do not vote"
+        )
+
+
+def _labels_that_may_vote(
+    session: Session, snapshot: Snapshot, kind: str, label: str, where: Sequence[str]
+) -> tuple[list[str | None], npt.NDArray[np.bool_]]:
+    """[n] values of a label, and which items meet the conditions and were not predicted."""
+    from ...store.metadata.where import bind_where, parse_where, to_mask
+
+    columns = snapshot.columns(kind)
+    conditions = (
+        bind_where(parse_where(list(where)), snapshot.manifest.columns[kind], kind) if where else None
+    )
+    filters = [c.column for c in conditions.conditions] if conditions else []
+    origin = f"{label}{ORIGIN}" if f"{label}{ORIGIN}" in columns else None
+    table = snapshot.table(kind, list(dict.fromkeys([label, *filters, *([origin] if origin else [])])))
+    mask = to_mask(conditions, table)
+    may = np.ones(table.num_rows, bool) if mask is None else mask.copy()
+    if origin is not None:
+        predicted = np.array([v == PREDICTED for v in table[origin].to_pylist()])
+        if predicted.any():
+            session.notify(f"{label}: {int(predicted.sum()):,} predicted labels do not vote")
+        may &= ~predicted
+    return [None if v is None else str(v) for v in table[label].to_pylist()], may
+
+
 def _check_values(label: str, known: set[str], only: Sequence[str], without: Sequence[str]) -> None:
     for option, values in (("--only", only), ("--except", without)):
         for value in values:
             if value not in known:
                 shown = ", ".join(sorted(known)[:12]) + (" ..." if len(known) > 12 else "")
-                raise InputError(f"{option} {value}: no item has this {label}; there are: {shown}")
+                raise InputError(
+                    f"{option} {value}: no item has this {label}; there are: {shown}{did_you_mean(value, known)}"
+                )
 
 
 def sampled(reference: Reference, most: int, seed: int = 0) -> tuple[list[str], npt.NDArray[np.int64]]:

@@ -12,22 +12,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from ...answers import Differences
 from ...arrow import number_array, text_array
 from ...errors import InputError
+from ...spelling import did_you_mean
 from ...store.metadata.where import parse_where
 from ..inputs import is_file
 from ..session import KINDS, Session, kind_of
 from .interval_queries import ask
 from .item_groups import groups_by, has_columns, kept_by
+from .options import CompareOptions, CompareQuery
 from .statistics import benjamini_hochberg, fisher
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import ReadOptions
+    import pyarrow as pa
+
+    from ...readers.options import ReadOptions
     from ...store.index.snapshot import Snapshot
 
 REST = "rest"
@@ -60,57 +65,39 @@ class Side:
     valued: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
 
-def compare(
-    session: Session,
-    a: str | Path,
-    b: str | Path,
-    *,
-    collection: str | None = None,
-    min_difference: float = 0.1,
-    q: float = 0.05,
-    k: int | None = None,
-    options: ReadOptions | None = None,
-) -> Any:
+def compare(session: Session, query: CompareQuery, options: CompareOptions) -> Differences:
     """The universe regions that set A and B apart, in both directions.
 
     Args:
         session: the open index.
-        a, b: each a BED file, an indexed id, a selection as `cell_type=B` (any condition of `--where`), or a context
-            of the collection `regions`; one of them may be `rest`: all other items that have the columns of the
-            other.
-        collection: `cells` or `beds`, whose items selections mean; None for cells where both have some, else BED
-            files.
-        min_difference: least difference of the two fractions.
-        q: largest q value; not used for two single sets.
-        k: at most so many regions in each direction.
-        options: genome of a file, chain file.
+        query: the two sides, each a BED file, an indexed id, a selection as `cell_type=B` (any condition of
+            `--where`), or a context of the collection `regions`; one of them may be `rest`: all other items that have
+            the columns of the other. And whose items selections mean: by default cells where both have some, else
+            BED files.
+        options: which differences are shown.
 
     Returns:
-        A `pyarrow.Table`, largest difference first: `chrom, start, end` (BED), `name` (A or B as written, where the
-        region is more often open), `score` (1,000 times the difference), `strand` (`.`), `n_a, n_b` (items that have
-        it), `fraction_a, fraction_b, difference` (A minus B), `log2_odds_ratio`, `p_value, q_value` (null for two
-        single sets).
+        Largest difference first: `chrom, start, end` (BED), `name` (A or B as written, where the region is more often
+        open), `score` (1,000 times the difference), `strand` (`.`), `n_a, n_b` (items that have it), `fraction_a,
+        fraction_b, difference` (A minus B), `log2_odds_ratio`, `p_value, q_value` (null for two single sets).
 
     Raises:
         InputError: a side that is nothing indexed and no file, has no items, or shares items with the other.
     """
-    from ...readers.inputs.open import ReadOptions
-
-    if REST in (str(a), str(b)) and str(a) == str(b):
-        raise InputError("rest is all but the other side: give the other one, as cell_type=B")
-    if collection not in (None, "cells", "beds"):
-        raise InputError(f"--in {collection}: expected cells or beds")
     snapshot = session.snapshot()
-    kinds = ["cells", "bedfiles"] if collection is None else [kind_of(collection)]
-    if not any(snapshot.count(kind) for kind in kinds) and not (is_file(str(a)) and is_file(str(b))):
+    kinds = ["cells", "bedfiles"] if query.collection is None else [kind_of(query.collection)]
+    names = str(query.a), str(query.b)
+    if not any(snapshot.count(kind) for kind in kinds) and not (is_file(names[0]) and is_file(names[1])):
         raise InputError(
             "the index is empty: add cells or BED files with `atacsearch index add-cells` or `add-beds`"
         )
-    reading = options or ReadOptions()
-    sides = [None if str(x) == REST else _side(session, snapshot, str(x), kinds, reading) for x in (a, b)]
-    first, second = _with_rest(snapshot, sides, (str(a), str(b)), kinds)
-    counts, sizes = _count(session, snapshot, first, second)
-    return _answer(session, (first.name, second.name), counts, sizes, min_difference, q, k)
+    sides = [None if x == REST else _side(session, snapshot, x, kinds, options.read) for x in names]
+    a, b = _with_rest(snapshot, sides, kinds)
+    counts, sizes = _count(session, snapshot, a, b)
+    tokens = np.flatnonzero(counts.any(1))
+    found = tested(counts[tokens], sizes)
+    rows = shown_rows(session, found, options)
+    return Differences(_table(session, (a.name, b.name), tokens[rows], found.take(rows)))
 
 
 def _side(
@@ -129,6 +116,7 @@ def _side(
         if any(mark in text for mark in _MARKS):
             return _condition(snapshot, text, kinds)
         known = f"; contexts: {', '.join(contexts.names)}" if contexts is not None else ""
+        known += did_you_mean(text, contexts.names) if contexts is not None else ""
         raise InputError(
             f"{text!r} is no file, no indexed id, no condition (column=value), no context and not `rest`{known}"
         )
@@ -172,9 +160,7 @@ def _values_of(snapshot: Snapshot, kinds: Sequence[str], text: str) -> str:
     return f"; {column} is one of {', '.join(list(values)[:20])}" if values else ""
 
 
-def _with_rest(
-    snapshot: Snapshot, sides: Sequence[Side | None], names: tuple[str, str], kinds: Sequence[str]
-) -> tuple[Side, Side]:
+def _with_rest(snapshot: Snapshot, sides: Sequence[Side | None], kinds: Sequence[str]) -> tuple[Side, Side]:
     """Both sides, `rest` made of the other."""
     found = list(sides)
     for i, side in enumerate(sides):
@@ -222,7 +208,7 @@ def _count(session: Session, snapshot: Snapshot, a: Side, b: Side) -> tuple[Ints
         other = (b, a)[i]
         if other.own is not None and other.own[0] == kind and mask[other.own[1]]:
             mask[other.own[1]] = False
-            session.say(f"{other.name} is left out of {side.name}")
+            session.notify(f"{other.name} is left out of {side.name}")
         shared = int(np.count_nonzero(group[mask] >= 0))
         if shared:
             raise InputError(
@@ -233,9 +219,9 @@ def _count(session: Session, snapshot: Snapshot, a: Side, b: Side) -> tuple[Ints
         if not sizes[i]:
             raise InputError(f"{side.name}: no item of the {WORDS[kind]} is left on this side")
     if kind is not None:
-        counts += snapshot.postings(kind, session.say).totals(group, 2, n_regions)
+        counts += snapshot.postings(kind, session.notify).totals(group, 2, n_regions)
     words = f" ({WORDS[kind]})" if kind else ""
-    session.say(f"A: {a.name}, {sizes[0]:,} items; B: {b.name}, {sizes[1]:,} items{words}")
+    session.notify(f"A: {a.name}, {sizes[0]:,} items; B: {b.name}, {sizes[1]:,} items{words}")
     return counts, (sizes[0], sizes[1])
 
 
@@ -249,7 +235,7 @@ def _kind(session: Session, a: Side, b: Side) -> str | None:
         where = "; ".join(f"{s.name}: {', '.join(WORDS[k] for k in s.rows)}" for s in selections)
         raise InputError(f"{a.name} and {b.name} have no items in the same collection ({where})")
     if len(both) > 1:
-        session.say("Cells and BED files are selected: cells are compared (--in beds for the others)")
+        session.notify("Cells and BED files are selected: cells are compared (--in beds for the others)")
     return both[0]
 
 
@@ -281,66 +267,101 @@ def log_p_values(counts: Ints, sizes: tuple[int, int]) -> Floats:
     return np.asarray(found[back.reshape(-1)], np.float64)
 
 
-def _answer(
-    session: Session,
-    names: tuple[str, str],
-    counts: Ints,
-    sizes: tuple[int, int],
-    min_difference: float,
-    q: float,
-    k: int | None,
-) -> Any:
-    import pyarrow as pa
+@dataclass(frozen=True)
+class TestedRegions:
+    """Regions with what was counted and tested.
 
-    tokens = np.flatnonzero(counts.any(1))
-    counts = counts[tokens]
+    Attributes:
+        counts: [n, 2] items of each side that have the region.
+        sizes: numbers of items.
+        difference: [n] float64 fraction of A less that of B.
+        log_p, log_q: [n] float64 natural logarithms; zeros for two single sets, which are not tested.
+    """
+
+    counts: Ints
+    sizes: tuple[int, int]
+    difference: Floats
+    log_p: Floats
+    log_q: Floats
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether there is anything to test: more than one item on a side."""
+        return max(self.sizes) > 1
+
+    @property
+    def fraction(self) -> Floats:
+        """[n, 2] fraction of the items of each side."""
+        return np.asarray(self.counts / np.array(self.sizes, np.float64), np.float64)
+
+    def take(self, rows: Ints) -> TestedRegions:
+        """Some of the regions."""
+        return TestedRegions(
+            self.counts[rows], self.sizes, self.difference[rows], self.log_p[rows], self.log_q[rows]
+        )
+
+
+def tested(counts: Ints, sizes: tuple[int, int]) -> TestedRegions:
+    """Fractions, and Fisher's exact test of every region."""
     fraction = counts / np.array(sizes, np.float64)
-    difference = fraction[:, 0] - fraction[:, 1]
-    tested = max(sizes) > 1
-    log_p = log_p_values(counts, sizes) if tested else np.zeros(len(tokens))
-    log_q = benjamini_hochberg(log_p)
-    keep = (difference != 0) & (np.abs(difference) >= min_difference - ROUNDING)
-    if tested:
-        sure = np.exp(log_q) <= q
+    log_p = log_p_values(counts, sizes) if max(sizes) > 1 else np.zeros(len(counts))
+    return TestedRegions(counts, sizes, fraction[:, 0] - fraction[:, 1], log_p, benjamini_hochberg(log_p))
+
+
+def shown_rows(session: Session, found: TestedRegions, options: CompareOptions) -> Ints:
+    """Rows of the regions that differ enough and surely enough, largest difference first."""
+    least, q, k = options.min_difference, options.q, options.k
+    difference = found.difference
+    keep = (difference != 0) & (np.abs(difference) >= least - ROUNDING)
+    if found.is_tested:
+        sure = np.exp(found.log_q) <= q
         if not (keep & sure).any() and keep.any():
-            session.say(
-                f"{np.count_nonzero(keep):,} regions differ by at least {min_difference:g}, none of them at "
+            session.notify(
+                f"{np.count_nonzero(keep):,} regions differ by at least {least:g}, none of them at "
                 f"q <= {q:g}; with few items no test can tell: --q 1 shows them all"
             )
         keep &= sure
     rows = np.flatnonzero(keep)
-    rows = rows[np.lexsort((rows, log_p[rows], -np.abs(difference[rows])))]
+    rows = rows[np.lexsort((rows, found.log_p[rows], -np.abs(difference[rows])))]
     if k is not None:
         up = difference[rows] > 0
         rows = rows[np.where(up, np.cumsum(up), np.cumsum(~up)) <= k]
-    more = difference[rows] > 0
-    session.say(
-        f"{len(tokens):,} regions are open in A or B; {np.count_nonzero(more):,} more often in A, "
-        f"{np.count_nonzero(~more):,} in B"
+    n_up = int(np.count_nonzero(difference[rows] > 0))
+    session.notify(
+        f"{len(difference):,} regions are open in A or B; {n_up:,} more often in A, {len(rows) - n_up:,} in B"
     )
-    regions = session.universe.intervals.take(tokens[rows])
-    valid = np.full(len(rows), tested)
+    return rows
+
+
+def _table(session: Session, names: tuple[str, str], tokens: Ints, found: TestedRegions) -> pa.Table:
+    """The regions as a table in the columns of BED6 and more."""
+    import pyarrow as pa
+
+    regions = session.universe.intervals.take(tokens)
+    n = len(tokens)
+    valid = np.full(n, found.is_tested)
+    more = found.difference > 0
     return pa.table(
         {
             "chrom": text_array([regions.chroms[c] for c in regions.chrom.tolist()]),
             "start": number_array(regions.start),
             "end": number_array(regions.end),
             "name": text_array([names[0] if up else names[1] for up in more.tolist()]),
-            "score": number_array(np.round(1000 * np.abs(difference[rows])).astype(np.int64)),
-            "strand": text_array(["."] * len(rows)),
-            "n_a": number_array(counts[rows, 0]),
-            "n_b": number_array(counts[rows, 1]),
-            "fraction_a": number_array(fraction[rows, 0]),
-            "fraction_b": number_array(fraction[rows, 1]),
-            "difference": number_array(difference[rows]),
-            "log2_odds_ratio": number_array(log2_odds_ratio(counts[rows], sizes)),
-            "p_value": number_array(np.exp(log_p[rows]), valid),
-            "q_value": number_array(np.exp(log_q[rows]), valid),
+            "score": number_array(np.round(1000 * np.abs(found.difference)).astype(np.int64)),
+            "strand": text_array(["."] * n),
+            "n_a": number_array(found.counts[:, 0]),
+            "n_b": number_array(found.counts[:, 1]),
+            "fraction_a": number_array(found.fraction[:, 0]),
+            "fraction_b": number_array(found.fraction[:, 1]),
+            "difference": number_array(found.difference),
+            "log2_odds_ratio": number_array(log2_odds_ratio(found.counts, found.sizes)),
+            "p_value": number_array(np.exp(found.log_p), valid),
+            "q_value": number_array(np.exp(found.log_q), valid),
         }
     )
 
 
-def write_bed(table: Any, path: Path) -> None:
+def write_bed(table: pa.Table, path: Path) -> None:
     """Write an answer as BED: by position, columns named in a line that begins with `#`."""
     from ...files import to_file
     from ...tables import write_table

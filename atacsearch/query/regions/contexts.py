@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ...errors import InputError
 from ...genome.region_strings import format_region
+from ...spelling import did_you_mean
 from ...tokens.token_sets import TokenSets
 from ..session import VECTOR, Progress, Session, no_progress
 
@@ -90,12 +91,13 @@ def contexts_of(snapshot: Snapshot, label: str, only: Sequence[str] = ()) -> lis
     if not members:
         raise InputError(
             f"--context-label {label}: no such column with values in this index; "
-            f"there are: {', '.join(seen) or 'none'}"
+            f"there are: {', '.join(seen) or 'none'}{did_you_mean(label, seen)}"
         )
     unknown = [name for name in only if name not in members]
     if unknown:
         raise InputError(
             f"--context {unknown[0]}: no such value of {label}; there are: {', '.join(sorted(members))}"
+            f"{did_you_mean(unknown[0], sorted(members))}"
         )
     return [
         Context(name, {kind: tuple(sorted(ids)) for kind, ids in members[name].items()})

@@ -14,10 +14,10 @@ from ...genome.intervals import Intervals, sorted_unique
 from ...genome.region_strings import format_region
 from ..inputs import is_file
 from ..session import Session
-from .region_queries import asked_intervals, region_tokens
+from .region_queries import intervals_of_text, region_tokens
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import ReadOptions
+    from ...readers.options import ReadOptions
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def ask(session: Session, query: str | Path, options: ReadOptions) -> Asked:
     text = str(query)
     if is_file(text):
         return _from_file(session, text, options)
-    wanted = asked_intervals(session, text, options)
+    wanted = intervals_of_text(session, text, options)
     region_tokens(session, text, wanted)  # says what was asked; an error where it overlaps nothing
     distinct = _distinct(wanted)
     names = [text] * len(distinct)
@@ -84,9 +84,9 @@ def _asked(session: Session, names: list[str], intervals: Intervals) -> Asked:
 def _from_file(session: Session, path: str, options: ReadOptions) -> Asked:
     from ...genome.bounds import extents
     from ...readers.bed import read_bed
-    from ...readers.genome_check import check_place, report_names, settle_genome
+    from ...readers.genome_check import check_genome, report_chroms, resolve_genome
     from ...readers.inputs.detect import detect_kind
-    from ...readers.liftover import lifted
+    from ...readers.liftover import lift_intervals
     from ...readers.report import ReadReport
 
     kind = detect_kind(path)
@@ -96,22 +96,22 @@ def _from_file(session: Session, path: str, options: ReadOptions) -> Asked:
         )
     universe = session.universe
     report = ReadReport(path, "bed")
-    place = settle_genome(options.genome, None, universe.genome, report, options.liftover)
+    genome = resolve_genome(options.genome, None, universe.genome, report, options.liftover)
     intervals = read_bed(path, report)
-    if place.lift is not None:
-        intervals, _ = lifted(intervals, place.lift, report)
+    if genome.lift is not None:
+        intervals, _ = lift_intervals(intervals, genome.lift, report)
     lines = np.bincount(intervals.chrom, minlength=len(intervals.chroms))
-    report_names(dict(zip(intervals.chroms, lines.tolist(), strict=True)), universe, report)
-    check_place(place, universe, intervals, extents(intervals), report, options.strict_genome)
+    report_chroms(dict(zip(intervals.chroms, lines.tolist(), strict=True)), universe, report)
+    check_genome(genome, universe, intervals, extents(intervals), report, options.strict_genome)
     columns = zip(intervals.names().tolist(), intervals.start.tolist(), intervals.end.tolist(), strict=True)
     asked = _asked(session, [format_region(*one) for one in columns], intervals)
     for line in report.lines():
-        session.say(line)
+        session.notify(line)
     hit = int(np.count_nonzero(np.diff(asked.bounds)))
     if not hit:
         raise InputError(
             f"{path}: none of its {len(asked):,} regions overlaps a region of the universe "
             f"(chromosomes {', '.join(universe.intervals.chroms[:3])} ...)"
         )
-    session.say(f"{path}: {len(asked):,} regions, {hit:,} overlap the universe")
+    session.notify(f"{path}: {len(asked):,} regions, {hit:,} overlap the universe")
     return asked

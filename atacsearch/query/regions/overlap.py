@@ -9,21 +9,25 @@ share a base themselves, only a universe region, and what lies outside of the un
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ...answers import Overlaps
 from ...arrow import number_array, numbers_of, text_array
 from ...errors import InputError
 from ...genome.intervals import sorted_unique
+from ...spelling import did_you_mean
 from ..session import KINDS, Session
 from .interval_queries import Asked, ask
 from .item_groups import Groups, groups_by, has_columns, kept_by, numbers_in, one_group
+from .options import OverlapOptions, OverlapQuery
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import ReadOptions
+    import pyarrow as pa
+
     from ...store.index.snapshot import Snapshot
 
 BY_ID = "id"
@@ -37,92 +41,105 @@ WORDS = {kind: word for word, kind in KINDS.items()}
 Columns = dict[str, npt.NDArray[Any]]
 
 
-def overlap(
-    session: Session,
-    query: str | Path,
-    *,
-    collections: Sequence[str] = (),
-    by: str | None = None,
-    where: Sequence[str] = (),
-    together: bool = False,
-    every: bool = False,
-    k: int | None = None,
-    columns: Sequence[str] = (),
-    options: ReadOptions | None = None,
-) -> Any:
+def overlap(session: Session, query: OverlapQuery, options: OverlapOptions) -> Overlaps:
     """Which indexed items have the universe regions that a query overlaps.
 
     Args:
         session: the open index.
-        query: a region string (1-based inclusive), a gene symbol (each promoter asks), or a BED file (each region
-            asks).
-        collections: of `cells`, `beds` and `regions` (contexts); empty for all that hold something.
-        by: label column by whose values cells and BED files are counted, or `id` for one row an item. Default:
-            BED files one by one, cells by `cell_type` where they have it, else all together. `regions` are always
-            by context.
-        where: conditions on the items that are counted.
-        together: ask with all regions of the query at once.
-        every: give groups in which nothing is open, too.
-        k: at most so many rows for each query and collection.
-        columns: label columns to add to the rows of single items.
-        options: genome of the query, chain file.
+        query: what is asked: a region string (1-based inclusive), a gene symbol (each promoter asks), or a BED file
+            (each region asks); and which collections answer.
+        options: how items are counted and shown. `regions` are always counted by context.
 
     Returns:
-        A `pyarrow.Table` with one row for each query and item or group: `query` (region string or gene),
-        `query_chrom, query_start, query_end` (BED), `query_regions` (universe regions that the query overlaps),
-        `collection`, `by`, `value` (id, label value or context), `n_open` of `n_all` items that have at least one
-        of those universe regions, `fraction`, `n_regions` (how many of them the item, or any item of the group,
-        has), and `columns`. Best first within a query and collection. For a context, `n_open` counts the items in
-        which its region is open (the largest count where the query overlaps several regions), `n_all` the items that
-        have the context's label now.
+        One row for each query and item or group: `query` (region string or gene), `query_chrom, query_start,
+        query_end` (BED), `query_regions` (universe regions that the query overlaps), `collection`, `by`, `value` (id,
+        label value or context), `n_open` of `n_all` items that have at least one of those universe regions,
+        `fraction`, `n_regions` (how many of them the item, or any item of the group, has), and `columns`. Best first
+        within a query and collection. For a context, `n_open` counts the items in which its region is open (the
+        largest count where the query overlaps several regions), `n_all` the items that have the context's label now.
 
     Raises:
         InputError: an unknown query or column, no overlap with the universe, an empty index, a damaged posting
             file, or too many rows.
     """
+    snapshot = session.snapshot()
+    kinds = _kinds(snapshot, query.collections, options.where, options.by)
+    _check_columns(snapshot, kinds, options.columns)
+    asked = ask(session, query.query, options.read)
+    if options.together:
+        asked = asked.together(str(query.query))
+    tables = []
+    room = MAX_ROWS
+    for kind in kinds:
+        counted = _counted(session, snapshot, kind, asked, options, room)
+        room -= len(counted.rows["query"])
+        if room < 0:
+            raise _too_many(asked)
+        table = _table(asked, WORDS[kind], counted)
+        if counted.by == [BY_ID]:
+            table = _with_labels(snapshot, kind, table, options.columns)
+        tables.append(table)
+    return Overlaps(_in_query_order(tables))
+
+
+def _check_columns(snapshot: Snapshot, kinds: Sequence[str], columns: Sequence[str]) -> None:
+    known = {c for kind in kinds for c in snapshot.columns(kind)}
+    for name in columns:
+        if name not in known:
+            raise InputError(
+                f"--columns {name}: no such column; there are: {', '.join(sorted(known))}"
+                f"{did_you_mean(name, sorted(known))}"
+            )
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Rows of one collection.
+
+    Attributes:
+        rows: `query, value, n_open, n_all, n_regions`, best first within a query; `value` is a row of `names`.
+        names: of the items, groups or contexts.
+        by: the label column that made the groups, one for all rows or one for each name.
+    """
+
+    rows: Columns
+    names: Sequence[str]
+    by: list[str]
+
+
+def _counted(
+    session: Session, snapshot: Snapshot, kind: str, asked: Asked, options: OverlapOptions, room: int
+) -> Counted:
+    """Count the items of one collection: by context, one by one, or by a label."""
+    keep = kept_by(snapshot, kind, options.where)
+    if kind == "regions":
+        rows, names, labels = _contexts(session, snapshot, asked, keep)
+        return Counted(_best(rows, options.k), names, labels)
+    by = BY_ID if kind == "bedfiles" and options.by is None else options.by
+    if by == BY_ID:
+        rows, ids = _items(session, snapshot, kind, asked, keep, options.k, room)
+        return Counted(_best(rows, options.k), ids, [BY_ID])
+    groups = _groups(snapshot, kind, by)
+    rows = _counts(session, snapshot, kind, asked, groups.within(keep), options.every)
+    shown_by = by or (CELLS_BY if CELLS_BY in snapshot.columns(kind) else ALL)
+    return Counted(_best(rows, options.k), list(groups.names), [shown_by])
+
+
+def _with_labels(snapshot: Snapshot, kind: str, table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """Label columns beside single items; what only another collection has is null here."""
+    own = [name for name in columns if name in snapshot.columns(kind)]
+    if not own:
+        return table
+    labels = snapshot.rows(kind, table["value"].to_pylist(), own)
+    for name in own:
+        table = table.append_column(name, labels[name])
+    return table
+
+
+def _in_query_order(tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of all collections, query by query."""
     import pyarrow as pa
 
-    from ...readers.inputs.open import ReadOptions
-
-    snapshot = session.snapshot()
-    kinds = _kinds(snapshot, collections, where, by)
-    known = {c for kind in kinds for c in snapshot.columns(kind)}
-    for name in columns or ():
-        if name not in known:
-            raise InputError(f"--columns {name}: no such column; there are: {', '.join(sorted(known))}")
-    asked = ask(session, query, options or ReadOptions())
-    if together:
-        asked = asked.together(str(query))
-    tables = []
-    left = MAX_ROWS
-    names: Sequence[str]
-    for kind in kinds:
-        keep = kept_by(snapshot, kind, where)
-        own_by = BY_ID if kind == "bedfiles" and by is None else by
-        if kind == "regions":
-            rows, names, shown_by = _contexts(session, snapshot, asked, keep)
-        elif own_by == BY_ID:
-            rows, names = _items(session, snapshot, kind, asked, keep, k, left)
-            shown_by = [BY_ID]
-        else:
-            groups = _groups(snapshot, kind, by)
-            rows, names = (
-                _counts(session, snapshot, kind, asked, groups.within(keep), every),
-                list(groups.names),
-            )
-            shown_by = [own_by or (CELLS_BY if CELLS_BY in snapshot.columns(kind) else ALL)]
-        rows = _best(rows, k)
-        left -= len(rows["query"])
-        if left < 0:
-            raise _too_many(asked)
-        table = _table(asked, WORDS[kind], shown_by, names, rows)
-        if columns and kind != "regions" and own_by == BY_ID:
-            # What another of the collections has is null here.
-            own = [name for name in columns if name in snapshot.columns(kind)]
-            labels = snapshot.rows(kind, table["value"].to_pylist(), own)
-            for name in own:
-                table = table.append_column(name, labels[name])
-        tables.append(table)
     found = pa.concat_tables(tables, promote_options="permissive")
     order = np.argsort(np.concatenate([numbers_of(t["_query"]) for t in tables]), kind="stable")
     found = found.drop_columns(["_query"])
@@ -133,7 +150,7 @@ def _kinds(snapshot: Snapshot, collections: Sequence[str], where: Sequence[str],
     """The collections that answer."""
     for word in collections:
         if word not in KINDS:
-            raise InputError(f"--in {word}: expected cells, beds or regions")
+            raise InputError(f"--in {word}: expected cells, beds or regions{did_you_mean(word, KINDS)}")
         if not snapshot.count(KINDS[word]):
             raise InputError(f"the index holds no {word}: add some with `atacsearch index add-{word}`")
     if collections:
@@ -147,7 +164,10 @@ def _kinds(snapshot: Snapshot, collections: Sequence[str], where: Sequence[str],
         held = [kind for kind in held if kind == "regions" or _has_column(snapshot, kind, str(by))]
         if not any(kind != "regions" for kind in held):
             known = sorted({c for kind in ("cells", "bedfiles") for c in snapshot.columns(kind)})
-            raise InputError(f"--by {by}: no such column in this index; there are: {', '.join(known)}, id")
+            raise InputError(
+                f"--by {by}: no such column in this index; there are: {', '.join(known)}, id"
+                f"{did_you_mean(str(by), [*known, BY_ID])}"
+            )
     serving = [kind for kind in held if has_columns(snapshot, kind, where)] if where else held
     return serving or held[:1]  # which says what is wrong with the condition
 
@@ -168,7 +188,7 @@ def _counts(
     session: Session, snapshot: Snapshot, kind: str, asked: Asked, groups: Groups, every: bool
 ) -> Columns:
     """Rows of groups."""
-    postings = snapshot.postings(kind, session.say)
+    postings = snapshot.postings(kind, session.notify)
     sizes = groups.sizes
     parts: list[Columns] = []
     step = max(GROUP_CHUNK // max(len(sizes), 1), 1)
@@ -203,7 +223,7 @@ def _items(
     room: int,
 ) -> tuple[Columns, Sequence[str]]:
     """Rows of single items."""
-    postings = snapshot.postings(kind, session.say)
+    postings = snapshot.postings(kind, session.notify)
     parts: list[Columns] = []
     held = 0
     for first, last in _chunks(asked, postings.n_postings(asked.tokens)):
@@ -236,7 +256,7 @@ def _contexts(
     """Rows of contexts, their names, and the label of each."""
     groups = groups_by(snapshot, "regions", "context")
     labels_of = groups_by(snapshot, "regions", "context_label")
-    query, row, _ = snapshot.postings("regions", session.say).items(asked.bounds, asked.tokens, keep)
+    query, row, _ = snapshot.postings("regions", session.notify).items(asked.bounds, asked.tokens, keep)
     context = groups.codes[row]
     order = np.lexsort((context, query))
     query, row, context = query[order], row[order], context[order]
@@ -286,15 +306,16 @@ def _concatenated(parts: list[Columns]) -> Columns:
     return {n: np.concatenate([np.empty(0, np.int64), *(p[n] for p in parts)]) for n in names}
 
 
-def _table(asked: Asked, word: str, by: list[str], names: Sequence[str], rows: Columns) -> Any:
-    """The Arrow table; `by` is one for all rows, or one for each name."""
+def _table(asked: Asked, word: str, counted: Counted) -> pa.Table:
+    """The rows of one collection as a table."""
     import pyarrow as pa
 
+    rows, by, names = counted.rows, counted.by, counted.names
     query, value = rows["query"], rows["value"]
     n_all = rows["n_all"]
     sound = (n_all >= rows["n_open"]) & (n_all > 0)
     rows_of, shown = number_array(query), _Texts(value)
-    found: dict[str, Any] = {"query": text_array(asked.names).take(rows_of)}
+    found: dict[str, pa.Array] = {"query": text_array(asked.names).take(rows_of)}
     if asked.intervals is not None:
         x = asked.intervals
         found["query_chrom"] = text_array(x.chroms).take(number_array(x.chrom[query]))
@@ -318,7 +339,7 @@ class _Texts:
         self._used = sorted_unique(numbers)
         self._at = number_array(np.searchsorted(self._used, numbers))
 
-    def of(self, names: Sequence[str]) -> Any:
+    def of(self, names: Sequence[str]) -> pa.Array:
         """An Arrow column of the names."""
         return text_array([names[i] for i in self._used.tolist()]).take(self._at)
 

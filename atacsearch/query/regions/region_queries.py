@@ -16,18 +16,19 @@ from ...errors import GenomeError, InputError
 from ...genome.assemblies import canonical_genome
 from ...genome.intervals import Intervals
 from ...genome.region_strings import format_region, parse_region
+from ...spelling import did_you_mean
 from ...tokens.token_sets import TokenSets
 from ..session import VECTOR, Session
 from .contexts import region_id
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import ReadOptions
+    from ...readers.options import ReadOptions
     from ...store.index.snapshot import Snapshot
 
 MAX_REGIONS = 50  # universe regions that one region string or gene may ask for in the collection `regions`
 
 
-def asked_intervals(session: Session, text: str, options: ReadOptions) -> Intervals:
+def intervals_of_text(session: Session, text: str, options: ReadOptions) -> Intervals:
     """The intervals of the index's genome that a region string or gene symbol means.
 
     Args:
@@ -49,27 +50,27 @@ def asked_intervals(session: Session, text: str, options: ReadOptions) -> Interv
         return _lifted(session, text, found, options)
     asked, known = canonical_genome(options.genome), canonical_genome(own)
     if asked is not None and known is not None and asked != known:
-        from ...readers.genome_check import by_chain
+        from ...readers.genome_check import chain_file_advice
 
         raise GenomeError(
             f"{text}: is of {asked}, but the index is of {known}; give a region of {known}, or lift it"
-            f"{by_chain(asked, known)}"
+            f"{chain_file_advice(asked, known)}"
         )
     return found
 
 
 def _lifted(session: Session, text: str, region: Intervals, options: ReadOptions) -> Intervals:
     from ...genome.liftover import lift
-    from ...readers.liftover import settle_lift
+    from ...readers.liftover import resolve_lift
 
     assert options.liftover is not None
-    way = settle_lift(options.liftover, options.genome, None, session.universe.genome, text)
+    way = resolve_lift(options.liftover, options.genome, None, session.universe.genome, text)
     done = lift(region, way.chains)
     if not len(done.rows):
-        raise GenomeError(f"{text}: cannot be lifted from {way.words} ({next(iter(done.lost))} there)")
+        raise GenomeError(f"{text}: cannot be lifted from {way.route} ({next(iter(done.lost))} there)")
     x = done.intervals
-    session.say(
-        f"{text} lifted from {way.words}: {format_region(x.names()[0], int(x.start[0]), int(x.end[0]))}"
+    session.notify(
+        f"{text} lifted from {way.route}: {format_region(x.names()[0], int(x.start[0]), int(x.end[0]))}"
     )
     return x
 
@@ -84,6 +85,7 @@ def _promoters(session: Session, symbol: str) -> Intervals:
     if not len(promoters):
         raise InputError(
             f"{symbol!r} is no file, no indexed id, no region string and no gene of the gene table"
+            f"{did_you_mean(symbol, session.genes.genes)}"
         )
     return promoters
 
@@ -97,7 +99,7 @@ def region_tokens(session: Session, text: str, asked: Intervals) -> TokenSets:
     sets = session.universe.tokenize([asked])
     places = distinct_places(asked)
     shown = f"{places[0]} and {len(places) - 1:,} more" if len(places) > 3 else ", ".join(places)
-    session.say(f"Query: {text} = BED {shown}, overlaps {len(sets[0]):,} regions of the universe")
+    session.notify(f"Query: {text} = BED {shown}, overlaps {len(sets[0]):,} regions of the universe")
     if not len(sets[0]):
         raise InputError(f"{text} (BED {shown}) overlaps no region of the universe{_near(session, asked)}")
     return TokenSets(sets.offsets, sets.tokens, (text,), sets.universe_digest)
@@ -152,7 +154,10 @@ def contextual(
     known = sorted(set(snapshot.table("regions", ["context"])["context"].to_pylist()))
     unknown = [c for c in contexts if c not in known]
     if unknown:
-        raise InputError(f"--context {unknown[0]}: no such context; there are: {', '.join(known)}")
+        raise InputError(
+            f"--context {unknown[0]}: no such context; there are: {', '.join(known)}"
+            f"{did_you_mean(unknown[0], known)}"
+        )
     wanted = [
         region_id(*session.universe.region(int(t)), context) for t in tokens for context in contexts or known
     ]

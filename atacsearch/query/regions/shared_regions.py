@@ -54,7 +54,7 @@ def count_shared(
     n_regions: int,
     *,
     openness: bool = False,
-    say: Callable[[str], None] = lambda text: None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> list[Shared]:
     """Count regions of queries and of the items that each is compared with.
 
@@ -65,11 +65,11 @@ def count_shared(
         candidates: [q] ids of the items that each is compared with, without repeats.
         n_regions: size V of the universe.
         openness: also count in how many candidates regions are open, which only their tokens tell.
-        say: receives a note where posting lists have to be made.
+        notify: receives a note where posting lists have to be made.
     """
     most = max(map(len, candidates), default=0)
     if not openness and snapshot.count(collection) > SCATTERED * most > 0:
-        return by_postings(snapshot, collection, queries, candidates, n_regions, say)
+        return by_postings(snapshot, collection, queries, candidates, n_regions, notify)
     return by_tokens(snapshot, collection, queries, candidates, n_regions, openness=openness)
 
 
@@ -115,10 +115,10 @@ def by_postings(
     queries: Sequence[Tokens],
     candidates: Sequence[Sequence[str]],
     n_regions: int,
-    say: Callable[[str], None] = lambda text: None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> list[Shared]:
     """As `count_shared` without openness, from the posting lists of the queries' tokens."""
-    postings = snapshot.postings(collection, say)
+    postings = snapshot.postings(collection, notify)
     place = np.full(postings.n_rows, -1, np.int64)
     mean = max(1.0, postings.summary()["postings"] / max(n_regions, 1))
     step = max(1, int(POSTINGS / mean))

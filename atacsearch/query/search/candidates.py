@@ -8,72 +8,57 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .query import Query
-from .results import Hit, Hits
-
-if TYPE_CHECKING:
-    from ...store.index.snapshot import Snapshot
+from .query import QueryVectors, Searched
+from .results import Hit, HitLists
 
 DECIMALS = 6
 SPARE = 8  # items fetched beyond those wanted, so that ties at the end are seen whole
 PICKED = 5_000  # listed items are picked from answers expected to be of at most this length, else compared one by one
 LONGEST = 4 * PICKED  # and from answers that had to be longer only up to this
-BLOCK = 50_000  # listed items whose vectors are held at a time
-SCORES = 1 << 24  # floats of one block of distances
+CHUNK = 50_000  # listed items whose vectors are held at a time
+SCORES = 1 << 24  # floats of one chunk of distances
 
 
-def nearest(
-    snapshot: Snapshot, collection: str, asked: Query, n: int, where: Sequence[str], vector: str
-) -> Hits:
+def nearest(searched: Searched, asked: QueryVectors, n: int) -> HitLists:
     """The n nearest items of each query, by distance, then id.
 
     Args:
-        snapshot: what is searched.
-        collection: of the answers.
+        searched: where answers are looked for.
         asked: the queries, and where only listed items may be answers, those.
         n: answers wanted of each.
-        where: conditions on the answers, and-ed.
-        vector: name of the vectors that are compared.
 
     Returns:
         Per query at most n hits; fewer only where the collection has no more (or the graph finds no more).
     """
     if asked.only is None:
-        return _fetched(snapshot, collection, asked, n, where, vector, n + SPARE) or []
+        return _fetched(searched, asked, n, n + SPARE) or []
+    snapshot, collection = searched.snapshot, searched.collection
     ids = set(asked.only)
-    if where:
-        ids &= set(snapshot.matching(collection, list(where)).to_pylist())
+    if searched.where:
+        ids &= set(snapshot.matching(collection, list(searched.where)).to_pylist())
     if not ids:
         return [[] for _ in asked.names]
     limit = ceil(2 * n * snapshot.count(collection) / len(ids)) + SPARE
-    found = _fetched(snapshot, collection, asked, n, where, vector, limit) if limit <= PICKED else None
-    return found or _compared(snapshot, collection, asked, n, sorted(ids), vector)
+    found = _fetched(searched, asked, n, limit) if limit <= PICKED else None
+    return found or _compared(searched, asked, n, sorted(ids))
 
 
-def _fetched(
-    snapshot: Snapshot,
-    collection: str,
-    asked: Query,
-    n: int,
-    where: Sequence[str],
-    vector: str,
-    limit: int,
-) -> Hits | None:
+def _fetched(searched: Searched, asked: QueryVectors, n: int, limit: int) -> HitLists | None:
     """From the store, ever more until n hits are sure; None where listed items lie too far for that."""
+    snapshot, collection = searched.snapshot, searched.collection
     while True:
         answer = snapshot.knn(
             collection,
             asked.vectors,
             limit,
-            where=list(where) or None,
-            name=vector,
+            where=list(searched.where) or None,
+            name=searched.vector,
             exclude=list(asked.itself),
         )
-        hits: Hits = []
+        hits: HitLists = []
         unsure = False
         for ids, distances in zip(answer.ids, answer.distance.tolist(), strict=True):
             some = [Hit(i, round(d, DECIMALS)) for i, d in zip(ids, distances, strict=False)]
@@ -89,13 +74,11 @@ def _fetched(
             return None
 
 
-def _compared(
-    snapshot: Snapshot, collection: str, asked: Query, n: int, ids: Sequence[str], vector: str
-) -> Hits:
+def _compared(searched: Searched, asked: QueryVectors, n: int, ids: Sequence[str]) -> HitLists:
     """By comparing the queries with every one of these ids, which are sorted."""
-    best: Hits = [[] for _ in asked.names]
-    for first in range(0, len(ids), BLOCK):
-        more = _compared_block(snapshot, collection, asked, n, ids[first : first + BLOCK], vector)
+    best: HitLists = [[] for _ in asked.names]
+    for first in range(0, len(ids), CHUNK):
+        more = _compared_chunk(searched, asked, n, ids[first : first + CHUNK])
         best = [
             sorted([*old, *new], key=lambda hit: (hit.distance, hit.id))[:n]
             for old, new in zip(best, more, strict=True)
@@ -103,21 +86,19 @@ def _compared(
     return best
 
 
-def _compared_block(
-    snapshot: Snapshot, collection: str, asked: Query, n: int, ids: Sequence[str], vector: str
-) -> Hits:
-    vectors = snapshot.vectors(collection, ids, vector)
+def _compared_chunk(searched: Searched, asked: QueryVectors, n: int, ids: Sequence[str]) -> HitLists:
+    vectors = searched.snapshot.vectors(searched.collection, ids, searched.vector)
     length = np.linalg.norm(vectors, axis=1)
     has = np.flatnonzero(length > 0)
     items = vectors[has] / length[has, None]
     kept = [ids[row] for row in has.tolist()]
     place = {item_id: i for i, item_id in enumerate(kept)}
-    hits: Hits = []
+    hits: HitLists = []
     step = max(1, SCORES // max(len(has), 1))
     for first in range(0, len(asked), step):
-        block = asked.vectors[first : first + step]
-        own = np.linalg.norm(block, axis=1)
-        similarity = (block / np.where(own > 0, own, 1)[:, None]) @ items.T
+        chunk = asked.vectors[first : first + step]
+        own = np.linalg.norm(chunk, axis=1)
+        similarity = (chunk / np.where(own > 0, own, 1)[:, None]) @ items.T
         distance = np.clip(1 - similarity.astype(np.float64), 0, 2).round(DECIMALS)
         for row, (values, is_asked) in enumerate(zip(distance, own > 0, strict=True), first):
             values[[place[i] for i in asked.itself[row] if i in place]] = np.inf

@@ -6,49 +6,24 @@ far). Relevance is exp(-d / 2m) and redundancy exp(-2e / m), where d is the cosi
 between two items and m the median of d among the candidates. With cosine similarity for both, as published, all items
 would be worth the same after a first answer that is nearly the query (at lambda 0.5; above it copies come first, below
 it the most distant): a query and its answers are of one kind here, so redundancy has to fall faster than relevance.
-Answers are chosen among the nearest `POOL` items, whatever page is asked for, so that pages continue one another.
+Answers are chosen among the nearest `POOL` items, whatever the offset, so that one answer continues the other.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from ...errors import InputError
 from .candidates import DECIMALS
-from .results import Hits
-
-if TYPE_CHECKING:
-    from ...store.index.snapshot import Snapshot
-
-POOL = 100  # nearest items (or groups) that are chosen from
-LAMBDA = 0.5  # weight of likeness to the query; 1 is the order by distance
+from .options import LAMBDA
+from .query import Searched
+from .results import HitLists
 
 
-def check_diverse(weight: float, n: int) -> None:
-    """Refuse a lambda that is no weight, and pages beyond the pool.
-
-    Raises:
-        InputError: as said.
-    """
-    if not 0 <= weight <= 1:
-        raise InputError(f"--mmr-lambda {weight:g}: expected a weight from 0 to 1")
-    if n > POOL:
-        raise InputError(
-            f"--diverse chooses among the nearest {POOL}; offset and k together are {n}: ask for at most {POOL}"
-        )
-
-
-def diversified(
-    snapshot: Snapshot, collection: str, vector: str, hits: Hits, n: int, weight: float = LAMBDA
-) -> Hits:
+def diversified(searched: Searched, hits: HitLists, n: int, weight: float = LAMBDA) -> HitLists:
     """Choose n hits of each query by maximal marginal relevance.
 
     Args:
-        snapshot: where the vectors are.
-        collection: of the hits.
-        vector: name of the vectors that are compared.
+        searched: where the vectors are.
         hits: of each query, at most `POOL`, with their distances.
         n: hits to choose.
         weight: lambda.
@@ -60,10 +35,10 @@ def diversified(
     if not ids:
         return hits
     place = {item_id: row for row, item_id in enumerate(ids)}
-    vectors = snapshot.vectors(collection, ids, vector)
+    vectors = searched.snapshot.vectors(searched.collection, ids, searched.vector)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     units = vectors / np.where(length > 0, length, 1)
-    out: Hits = []
+    out: HitLists = []
     for some in hits:
         own = units[[place[hit.id] for hit in some]]
         distance = np.array([hit.distance for hit in some])

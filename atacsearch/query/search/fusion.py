@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-COSINE_WEIGHT = 0.3  # of the standardised distance; the rest is that of the enrichment (docs/results/retrieval.md)
+COSINE_WEIGHT = 0.3  # of the standardised distance; the enrichment has the rest (docs/results/retrieval.md)
 FUSED = ("cosine_rank", "overlap_rank", "enrichment", "fused_score")
 ORDERS = ("adjusted_jaccard", "jaccard", "overlap_coefficient", "odds_ratio", "log10_p_value", "combo_score")
 

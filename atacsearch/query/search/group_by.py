@@ -1,4 +1,4 @@
-"""One answer a group, so that a study with many items does not fill the page.
+"""One answer a group, so that a study with many items does not fill the answer.
 
 The best answer of each value of a label column is kept. Items are fetched until enough groups are found, so that a
 group of a thousand near items hides nothing behind it. An item without a value is a group of its own.
@@ -11,14 +11,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
-from .results import Hit, Hits
+from ...spelling import did_you_mean
+from .query import Searched
+from .results import Hit, HitLists
 
 if TYPE_CHECKING:
     from ...store.index.snapshot import Snapshot
-    from ..session import Say
 
 Fetch = Callable[
-    [Sequence[int], int], Hits
+    [Sequence[int], int], HitLists
 ]  # (queries by number, answers wanted of each) -> their hits, best first
 FIRST = 4  # times as many items as groups are fetched at first, and each time again
 MOST = 50_000  # items a query beyond which no more are fetched
@@ -26,28 +27,17 @@ SIZE = "n_in_group"
 
 
 def grouped(
-    snapshot: Snapshot,
-    collection: str,
-    column: str,
-    n_queries: int,
-    n: int,
-    fetch: Fetch,
-    where: Sequence[str],
-    only: frozenset[str] | None,
-    say: Say,
-) -> Hits:
+    searched: Searched, column: str, n_queries: int, n: int, fetch: Fetch, only: frozenset[str] | None
+) -> HitLists:
     """The best hit of each group, the best n groups of each query.
 
     Args:
-        snapshot: what is searched.
-        collection: of the answers.
+        searched: where answers are looked for; its conditions are those that `fetch` applies.
         column: label column that groups them.
         n_queries: number of queries.
         n: groups wanted of each.
         fetch: gives the best hits of queries.
-        where: conditions that `fetch` applies, for the size of groups.
         only: ids that may be answers; None for all.
-        say: told where groups may be missing.
 
     Returns:
         Hits with `n_in_group`: items of the collection in the group that may be answers.
@@ -55,12 +45,16 @@ def grouped(
     Raises:
         InputError: no such label column.
     """
+    snapshot, collection = searched.snapshot, searched.collection
     known = snapshot.columns(collection)
     if column not in known:
-        raise InputError(f"--group-by {column}: no such label column; there are: {', '.join(known)}")
-    sizes = _sizes(snapshot, collection, column, where, only)
+        raise InputError(
+            f"--group-by {column}: no such label column; there are: {', '.join(known)}"
+            f"{did_you_mean(column, known)}"
+        )
+    sizes = _sizes(snapshot, collection, column, searched.where, only)
     n = min(n, sum(1 if group is not None else size for group, size in sizes.items()))
-    out: Hits = [[] for _ in range(n_queries)]
+    out: HitLists = [[] for _ in range(n_queries)]
     if not n:
         return out
     waiting = list(range(n_queries))
@@ -76,7 +70,7 @@ def grouped(
                 short.append(query)
         waiting = short
         if waiting and wanted >= MOST:
-            say(
+            searched.session.notify(
                 f"{len(waiting):,} of {n_queries:,} queries have fewer than {n} groups of {column} among their nearest "
                 f"{wanted:,} items; narrow the search with --where"
             )
@@ -85,7 +79,9 @@ def grouped(
     return [[_with_size(hit, groups[hit.id], sizes) for hit in hits] for hits in out]
 
 
-def _look_up(snapshot: Snapshot, collection: str, column: str, found: Hits, groups: dict[str, Any]) -> None:
+def _look_up(
+    snapshot: Snapshot, collection: str, column: str, found: HitLists, groups: dict[str, Any]
+) -> None:
     """Add the group of every hit that is not known yet; None where it has none."""
     new = list(dict.fromkeys(hit.id for hits in found for hit in hits if hit.id not in groups))
     if new:

@@ -1,4 +1,4 @@
-"""What a search asks: files, indexed ids, regions and genes, resolved to vectors and token sets.
+"""What a search asks: files, tables, indexed ids, regions and genes, resolved to vectors and token sets.
 
 Files are encoded by the index's model; ids ask with their stored vectors; regions and genes as the set of universe
 regions that they overlap, except in the collection `regions`, where each of those asks with its stored contextual
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,18 +18,20 @@ import numpy.typing as npt
 from ...errors import InputError
 from ...tokens.token_sets import TokenSets
 from ..inputs import is_file, pick, read_for
-from ..regions.region_queries import asked_intervals, contextual, region_tokens, span
+from ..regions.region_queries import contextual, intervals_of_text, region_tokens, span
 from ..session import KINDS, Progress, Session, no_progress
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import ReadOptions
+    from ...readers.inputs.memory import Input
+    from ...readers.options import ReadOptions
     from ...store.index.snapshot import Snapshot
+    from .options import SearchQuery
 
 Interval = tuple[str, int, int]  # BED: chromosome, start, end
 
 
 @dataclass(frozen=True)
-class Query:
+class QueryVectors:
     """What is asked, as vectors.
 
     Attributes:
@@ -52,7 +55,7 @@ class Query:
     def __len__(self) -> int:
         return len(self.names)
 
-    def take(self, rows: Sequence[int]) -> Query:
+    def take(self, rows: Sequence[int]) -> QueryVectors:
         """Some of the queries."""
         at = np.asarray(rows, np.int64)
         return replace(
@@ -66,84 +69,90 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Asking:
-    """How queries are resolved.
+class Searched:
+    """Where answers are looked for: one collection of one generation.
 
     Attributes:
         session: the open index.
-        snapshot: the generation that is asked.
-        collection: what is searched.
+        snapshot: the generation.
+        collection: its name, `cells`, `bedfiles` or `regions`.
         vector: name of the vectors that are compared.
-        items: of a file with several items, those that ask; empty for all.
-        contexts: for regions and genes in the collection `regions`, the contexts in which they ask.
-        options: how files are read.
-        with_sets: whether the token sets of indexed ids are wanted, which have to be read for them.
-        progress: called with the number of items encoded.
+        where: conditions on the answers, and-ed.
     """
 
     session: Session
     snapshot: Snapshot
     collection: str
     vector: str
-    items: Sequence[str]
-    contexts: Sequence[str]
-    options: ReadOptions
-    with_sets: bool = False
-    progress: Progress = no_progress
+    where: tuple[str, ...] = ()
 
 
-def resolve(asking: Asking, texts: Sequence[str], centroid: bool) -> Query:
-    """Find out what queries are.
+def resolve(
+    searched: Searched,
+    query: SearchQuery,
+    read: ReadOptions,
+    with_sets: bool = False,
+    progress: Progress = no_progress,
+) -> QueryVectors:
+    """Find out what queries are: each a file or table, else an indexed id, else a region string, else a gene symbol.
 
     Args:
-        asking: how.
-        texts: each a file, else an indexed id, else a region string, else a gene symbol; at least one.
-        centroid: ask once with the mean of all, each scaled to length 1, instead of with each.
+        searched: where answers are looked for.
+        query: what is asked, with one query at least.
+        read: how files are read.
+        with_sets: whether the token sets of indexed ids are wanted, which have to be read for them.
+        progress: called with the number of items encoded.
 
     Raises:
         InputError: a query is none of these.
     """
-    if asking.items and len(texts) > 1:
-        raise InputError(f"--item picks from the items of one file; {len(texts)} queries are given")
-    found = [_indexed(asking, text) for text in texts]
-    parts: list[Query | None] = [None] * len(texts)
+    asked = query.queries
+    if query.items and len(asked) > 1:
+        raise InputError(f"--item picks from the items of one file; {len(asked)} queries are given")
+    places = [_indexed(searched, one, bool(query.items)) for one in asked]
+    parts: list[QueryVectors | None] = [None] * len(asked)
     by_kind: dict[str, list[tuple[int, str]]] = {}
-    for row, place in enumerate(found):
+    for row, place in enumerate(places):
         if place is not None:
             by_kind.setdefault(place[0], []).append((row, place[1]))
     for kind, rows in by_kind.items():
-        for (row, _), part in zip(rows, _from_ids(asking, kind, [i for _, i in rows]), strict=True):
+        found = _from_ids(searched, kind, [i for _, i in rows], with_sets)
+        for (row, _), part in zip(rows, found, strict=True):
             parts[row] = part
-    for row, text in enumerate(texts):
+    for row, one in enumerate(asked):
         if parts[row] is None:
-            parts[row] = _from_file(asking, text) if is_file(text) else _from_region(asking, text)
-    asked = _joined([part for part in parts if part is not None])
-    return _centroid(asking.session, asked) if centroid else asked
+            parts[row] = (
+                _from_items(searched, one, query.items, read, progress)
+                if is_file(one)
+                else _from_region(searched, str(one), query.contexts, read)
+            )
+    joined = _joined([part for part in parts if part is not None])
+    return _centroid(searched.session, joined) if query.centroid else joined
 
 
-def _indexed(asking: Asking, text: str) -> tuple[str, str] | None:
-    """(collection, id) of the indexed item that a text names; None for files and what is not indexed."""
-    if is_file(text):
+def _indexed(searched: Searched, one: Input, picks: bool) -> tuple[str, str] | None:
+    """(collection, id) of the indexed item that a text names; None for files, tables and what is not indexed."""
+    if is_file(one):
         return None
-    if asking.items:
-        raise InputError(f"{text}: no such file; --item picks from the items of a file")
-    for kind in dict.fromkeys((asking.collection, *KINDS.values())):
-        found = asking.snapshot.find(kind, text)
+    if picks:
+        raise InputError(f"{one}: no such file; --item picks from the items of a file")
+    for kind in dict.fromkeys((searched.collection, *KINDS.values())):
+        found = searched.snapshot.find(kind, str(one))
         if found is not None:
             return kind, found
     return None
 
 
-def _from_ids(asking: Asking, kind: str, ids: Sequence[str]) -> list[Query]:
+def _from_ids(searched: Searched, kind: str, ids: Sequence[str], with_sets: bool) -> list[QueryVectors]:
     """One query for each id of a collection; their vectors are read together."""
-    snapshot = asking.snapshot
+    snapshot = searched.snapshot
     shown = ids[0] if len(ids) == 1 else f"{len(ids):,}"
-    asking.session.say(f"Query: {shown} of the indexed {kind}")
-    vectors = snapshot.vectors(kind, ids, asking.vector)
-    sets = snapshot.tokens(kind, ids) if asking.with_sets and kind != "regions" else None
-    own = kind == asking.collection
+    searched.session.notify(f"Query: {shown} of the indexed {kind}")
+    vectors = snapshot.vectors(kind, ids, searched.vector)
+    sets = snapshot.tokens(kind, ids) if with_sets and kind != "regions" else None
+    own = kind == searched.collection
     return [
-        Query(
+        QueryVectors(
             (item_id,),
             vectors[row : row + 1],
             (_itself(snapshot, kind, item_id) if own else (),),
@@ -163,42 +172,50 @@ def _itself(snapshot: Snapshot, kind: str, found: str) -> tuple[str, ...]:
     return tuple(f"{region}@{context}" for context in known)
 
 
-def _from_file(asking: Asking, path: str) -> Query:
-    session = asking.session
-    if asking.collection != "regions" and asking.snapshot.find(asking.collection, path) is not None:
-        session.say(
-            f"{path}: is indexed under this name too; the file is read, and the item may be an answer"
+def _from_items(
+    searched: Searched, one: Input, items: Sequence[str], read: ReadOptions, progress: Progress
+) -> QueryVectors:
+    """Every item of a file or table, or those of the given names."""
+    session = searched.session
+    if searched.collection != "regions" and isinstance(one, str | Path) and _also_indexed(searched, str(one)):
+        session.notify(
+            f"{one}: is indexed under this name too; the file is read, and the item may be an answer"
         )
-    found = read_for(session, [path], asking.options)
-    if asking.items and len(found) > 1:
-        raise InputError(f"{path}: --item picks from one file; this manifest names {len(found)}")
+    found = read_for(session, [one], read)
+    if items and len(found) > 1:
+        raise InputError(f"{one}: --item picks from one file; this manifest names {len(found)}")
     sets = TokenSets.concat([x.sets for x in found])
-    if asking.items:
-        sets = sets.take(pick(found[0], asking.items))
+    if items:
+        sets = sets.take(pick(found[0], items))
     empty = int((sets.lengths == 0).sum())
     if empty:
-        session.say(f"{empty:,} of {len(sets):,} items have no region of the universe and get no answers")
-    vectors = session.encode(sets, asking.progress, asking.vector)
-    return Query(sets.names, vectors, ((),) * len(sets), sets, (None,) * len(sets))
+        session.notify(f"{empty:,} of {len(sets):,} items have no region of the universe and get no answers")
+    vectors = session.encode(sets, progress, searched.vector)
+    return QueryVectors(sets.names, vectors, ((),) * len(sets), sets, (None,) * len(sets))
 
 
-def _from_region(asking: Asking, text: str) -> Query:
-    session = asking.session
-    asked = asked_intervals(session, text, asking.options)
-    sets = region_tokens(session, text, asked)
-    if asking.collection != "regions":
-        return Query((text,), session.encode(sets, name=asking.vector), ((),), sets, (span(asked),))
-    names, vectors, itself = contextual(session, asking.snapshot, text, sets[0], asking.contexts)
+def _also_indexed(searched: Searched, path: str) -> bool:
+    return searched.snapshot.find(searched.collection, path) is not None
+
+
+def _from_region(searched: Searched, text: str, contexts: Sequence[str], read: ReadOptions) -> QueryVectors:
+    session = searched.session
+    intervals = intervals_of_text(session, text, read)
+    sets = region_tokens(session, text, intervals)
+    if searched.collection != "regions":
+        vectors = session.encode(sets, name=searched.vector)
+        return QueryVectors((text,), vectors, ((),), sets, (span(intervals),))
+    names, vectors, itself = contextual(session, searched.snapshot, text, sets[0], contexts)
     n = len(names)
-    return Query(names, vectors, (itself,) * n, None, (span(asked),) * n)
+    return QueryVectors(names, vectors, (itself,) * n, None, (span(intervals),) * n)
 
 
-def _joined(parts: Sequence[Query]) -> Query:
+def _joined(parts: Sequence[QueryVectors]) -> QueryVectors:
     """Several queries, one after another."""
     if len(parts) == 1:
         return parts[0]
     sets = [part.sets for part in parts if part.sets is not None]
-    return Query(
+    return QueryVectors(
         tuple(name for part in parts for name in part.names),
         np.concatenate([part.vectors for part in parts]),
         tuple(ids for part in parts for ids in part.itself),
@@ -207,7 +224,7 @@ def _joined(parts: Sequence[Query]) -> Query:
     )
 
 
-def _centroid(session: Session, asked: Query) -> Query:
+def _centroid(session: Session, asked: QueryVectors) -> QueryVectors:
     """One query: the mean direction of all that have a vector; what any of them is, is no answer."""
     length = np.linalg.norm(asked.vectors, axis=1, keepdims=True)
     has = length[:, 0] > 0
@@ -215,6 +232,6 @@ def _centroid(session: Session, asked: Query) -> Query:
         raise InputError("--centroid: none of the queries has a region of the universe")
     mean = (asked.vectors[has] / length[has]).mean(0, dtype=np.float64)
     n = int(has.sum())
-    session.say(f"Query: the centroid of {n:,} vectors; their mean has length {np.linalg.norm(mean):.3f}")
+    session.notify(f"Query: the centroid of {n:,} vectors; their mean has length {np.linalg.norm(mean):.3f}")
     itself = tuple(dict.fromkeys(i for ids in asked.itself for i in ids))
-    return Query((f"centroid of {n}",), mean.astype(np.float32)[None], (itself,), None, (None,))
+    return QueryVectors((f"centroid of {n}",), mean.astype(np.float32)[None], (itself,), None, (None,))

@@ -7,8 +7,7 @@ distance, by the overlap, or by both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -19,79 +18,28 @@ from ...errors import InputError
 from ..regions.shared_regions import count_shared
 from ..regions.statistics import Overlaps, statistics_of
 from .candidates import nearest
-from .fusion import ORDERS, enrichment, fuse, overlap_order
-from .query import Query
-from .results import Hits
+from .fusion import enrichment, fuse, overlap_order
+from .query import QueryVectors, Searched
+from .results import HitLists
 
 if TYPE_CHECKING:
     from ...store.index.snapshot import Snapshot
-    from ..session import Session
+    from .options import SearchOptions
 
-RANKS = ("cosine", "overlap", "fused")
-BACKGROUNDS = ("universe", "indexed")
-CANDIDATES = 500
-BLOCK = 32  # queries whose candidates are held at a time
+QUERY_CHUNK = 32  # queries whose candidates are held at a time
+ORDER = "adjusted_jaccard"  # the statistic that orders by overlap
 
 Bools = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Ranking:
-    """How candidates are ordered, and against what their overlap is tested.
-
-    Attributes:
-        by: one of `RANKS`.
-        candidates: items that the vector search fetches for each query, at least the number of answers; a
-            collection of at most so many items is compared whole.
-        background: `universe`, all regions of it; or `indexed`, those open in any item of the collection searched.
-        statistics: show the columns of statistics also with `cosine`.
-        score: the statistic that orders by overlap, one of `fusion.ORDERS`.
-    """
-
-    by: str = "cosine"
-    candidates: int = CANDIDATES
-    background: str = "universe"
-    statistics: bool = False
-    score: str = "adjusted_jaccard"
-
-    def __post_init__(self) -> None:
-        for name, value, known in (
-            ("rank", self.by, RANKS),
-            ("background", self.background, BACKGROUNDS),
-            ("overlap score", self.score, ORDERS),
-        ):
-            if value not in known:
-                raise InputError(f"{name} {value!r} is not known: {', '.join(known)}")
-        if self.candidates < 1:
-            raise InputError(f"candidates must be at least 1, not {self.candidates}")
-
-    @property
-    def counts(self) -> bool:
-        """Whether regions have to be counted."""
-        return self.statistics or self.by != "cosine"
-
-
-def ranked(
-    session: Session,
-    snapshot: Snapshot,
-    collection: str,
-    asked: Query,
-    n: int,
-    where: Sequence[str],
-    vector: str,
-    ranking: Ranking,
-) -> Hits:
-    """The n best items of each query, in the order of `ranking`.
+def ranked(searched: Searched, asked: QueryVectors, n: int, options: SearchOptions) -> HitLists:
+    """The n best items of each query, in the order of `options.rank`.
 
     Args:
-        session: the open index, told what was tested.
-        snapshot: what is searched.
-        collection: of the answers.
+        searched: where answers are looked for; its session is told what was tested.
         asked: the queries.
         n: answers wanted of each.
-        where: conditions on the answers, and-ed.
-        vector: name of the vectors that are compared.
-        ranking: the order, and whether to count.
+        options: the order, the number of candidates, the background, and whether to count.
 
     Returns:
         Per query at most n hits; where regions were counted with the columns of `statistics_of` in `more`, and with
@@ -100,24 +48,25 @@ def ranked(
     Raises:
         InputError: regions are to be counted and a query has none, or the items are regions themselves.
     """
-    if not ranking.counts:
-        return nearest(snapshot, collection, asked, n, where, vector)
-    if collection == "regions":
+    if not options.counts:
+        return nearest(searched, asked, n)
+    if searched.collection == "regions":
         raise InputError("regions are ranked by their vectors alone: leave out the rank and the statistics")
     if asked.sets is None:
         raise InputError("the query has no regions to count: leave out the rank and the statistics")
-    many = max(n, ranking.candidates)
-    background = _background(session, snapshot, collection, ranking)
+    many = max(n, options.candidates)
+    background = _background(searched, options.background)
     tested = 0
-    hits: Hits = []
-    for first in range(0, len(asked), BLOCK):
-        some = asked.take(range(first, min(first + BLOCK, len(asked))))
-        found = nearest(snapshot, collection, some, many, where, vector)
+    hits: HitLists = []
+    for first in range(0, len(asked), QUERY_CHUNK):
+        some = asked.take(range(first, min(first + QUERY_CHUNK, len(asked))))
+        found = nearest(searched, some, many)
         tested = max(tested, *map(len, found))
-        hits += _rank(session, snapshot, collection, some, found, n, ranking, background)
+        hits += _rank(searched, some, found, n, options.rank, background)
     whole = "all that may answer" if tested < many else "the nearest"
-    name = "the universe" if ranking.background == "universe" else f"those open in any of the {collection}"
-    session.say(
+    indexed = f"those open in any of the {searched.collection}"
+    name = "the universe" if options.background == "universe" else indexed
+    searched.session.notify(
         f"Overlap of {tested:,} items a query ({whole}) against a background of {int(background.sum()):,} regions "
         f"({name}); q values are over these items"
     )
@@ -125,28 +74,21 @@ def ranked(
 
 
 def _rank(
-    session: Session,
-    snapshot: Snapshot,
-    collection: str,
-    asked: Query,
-    found: Hits,
-    n: int,
-    ranking: Ranking,
-    background: Bools,
-) -> Hits:
+    searched: Searched, asked: QueryVectors, found: HitLists, n: int, rank: str, background: Bools
+) -> HitLists:
     """Candidates of some queries with their statistics, in order, the first n of each."""
     assert asked.sets is not None
     queries = [np.unique(tokens[tokens < len(background)]) for tokens in asked.sets]
     counts = count_shared(
-        snapshot,
-        collection,
+        searched.snapshot,
+        searched.collection,
         queries,
         [[hit.id for hit in some] for some in found],
         len(background),
-        openness=ranking.by == "fused",
-        say=session.say,
+        openness=rank == "fused",
+        notify=searched.session.notify,
     )
-    out: Hits = []
+    out: HitLists = []
     for query, some, own in zip(queries, found, counts, strict=True):
         if not some:
             out.append([])
@@ -155,10 +97,10 @@ def _rank(
             Overlaps(len(query), own.sizes, own.shared, int(background[query].sum()), int(background.sum()))
         )
         order = np.arange(len(some))
-        if ranking.by != "cosine":
+        if rank != "cosine":
             distance = np.array([hit.distance for hit in some])
-            overlap = overlap_order(columns, ranking.score)
-            if ranking.by == "fused":
+            overlap = overlap_order(columns, ORDER)
+            if rank == "fused":
                 sums = (own.open_query, own.open_items, own.open_total)
                 enriched = enrichment(len(query), own.sizes, own.shared, *sums)
                 columns = {**fuse(distance, enriched, overlap), **columns}
@@ -178,13 +120,14 @@ def _rank(
 _OPEN: WeakKeyDictionary[Snapshot, dict[str, Bools]] = WeakKeyDictionary()
 
 
-def _background(session: Session, snapshot: Snapshot, collection: str, ranking: Ranking) -> Bools:
+def _background(searched: Searched, name: str) -> Bools:
     """[V] which regions of the universe are the background; found once for a generation."""
     from ...model.config import AtacformerConfig
-    from ...store.open_regions import open_regions
+    from ...store.shards import open_regions
 
-    n_regions = AtacformerConfig.from_json(session.index.model_path / "config.json").n_regions
-    if ranking.background == "universe":
+    snapshot, collection = searched.snapshot, searched.collection
+    n_regions = AtacformerConfig.from_json(searched.session.index.model_path / "config.json").n_regions
+    if name == "universe":
         return np.ones(n_regions, bool)
     held = _OPEN.setdefault(snapshot, {})
     if collection not in held:

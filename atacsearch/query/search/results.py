@@ -11,10 +11,10 @@ import numpy as np
 from ...arrow import number_array, text_array
 from ...genome.intervals import Intervals
 from ..session import Session
-from .query import Query
+from .query import QueryVectors, Searched
 
 if TYPE_CHECKING:
-    from ...store.index.snapshot import Snapshot
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,32 +32,24 @@ class Hit:
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
-Hits = list[list[Hit]]  # of each query, best first
+HitLists = list[list[Hit]]  # of each query, best first
 
 
 def answer_table(
-    session: Session,
-    snapshot: Snapshot,
-    collection: str,
-    asked: Query,
-    hits: Hits,
-    columns: Sequence[str] | None,
-    first: int = 1,
-) -> Any:
+    searched: Searched, asked: QueryVectors, hits: HitLists, columns: Sequence[str] | None, first: int = 1
+) -> pa.Table:
     """The table of a search.
 
     Args:
-        session: the open index.
-        snapshot: the generation that was asked.
-        collection: of the answers.
+        searched: where the answers were looked for.
         asked: the queries.
         hits: of each query, in the order to show.
         columns: label columns to show; None for all.
         first: rank of the first hit of each query.
 
     Returns:
-        A `pyarrow.Table`: `query`, the BED interval of a region or gene, `rank, id, distance`, what the hits carry
-        in `more`, and the label columns; one row a hit, queries in order.
+        `query`, the BED interval of a region or gene, `rank, id, distance`, what the hits carry in `more`, and the
+        label columns; one row a hit, queries in order.
     """
     import pyarrow as pa
 
@@ -67,7 +59,7 @@ def answer_table(
         for rank, hit in enumerate(some, first)
     ]
     ids = [hit.id for _, _, hit in rows]
-    found: dict[str, Any] = {"query": text_array([name for name, _, _ in rows])}
+    found: dict[str, pa.Array] = {"query": text_array([name for name, _, _ in rows])}
     if any(interval is not None for interval in asked.intervals):
         each = [
             interval or (None, None, None)
@@ -82,15 +74,16 @@ def answer_table(
     found["distance"] = pa.array([hit.distance for _, _, hit in rows], pa.float64(), from_pandas=True)
     for name in rows[0][2].more if rows else ():
         found[name] = pa.array([hit.more[name] for _, _, hit in rows])
-    shown = list(snapshot.columns(collection)) if columns is None else list(columns)
-    labels = snapshot.rows(collection, ids, shown)
+    collection = searched.collection
+    shown = list(searched.snapshot.columns(collection)) if columns is None else list(columns)
+    labels = searched.snapshot.rows(collection, ids, shown)
     # A label that is called as a column of the answer must not hide it, nor be hidden by it.
     found |= {f"label_{name}" if name in found else name: labels[name] for name in shown}
     table = pa.table(found)
-    return _with_genes(session, table) if collection == "regions" else table
+    return _with_genes(searched.session, table) if collection == "regions" else table
 
 
-def _with_genes(session: Session, table: Any) -> Any:
+def _with_genes(session: Session, table: pa.Table) -> pa.Table:
     """Add the nearest gene of each region, where the index has a gene table."""
     if session.genes is None or not table.num_rows or "chrom" not in table.column_names:
         return table

@@ -8,7 +8,7 @@ group items, and of the statistics those that are read first.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..regions.statistics import STATISTICS
 from .fusion import FUSED
@@ -47,11 +47,13 @@ def labels_to_show(known: Mapping[str, Column], items: int) -> list[str]:
     return [name for name in known if name in chosen]
 
 
-def for_reading(table: Any, known: Mapping[str, Column], items: int, keep: Sequence[str] = ()) -> Any:
-    """The columns of an answer table that are read on a terminal; the others are in tsv, json and parquet.
+def terminal_columns(
+    names: Sequence[str], known: Mapping[str, Column], items: int, keep: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """The columns of an answer that are read on a terminal; the others are in tsv, json and parquet.
 
     Args:
-        table: a `pyarrow.Table` of `search`, with all label columns.
+        names: columns of the answer, with all label columns.
         known: label columns of the collection.
         items: number of its items.
         keep: columns to keep in any case.
@@ -59,4 +61,4 @@ def for_reading(table: Any, known: Mapping[str, Column], items: int, keep: Seque
     shown = {*labels_to_show(known, items), *STATISTICS_SHOWN, *keep, *ALWAYS}
     counted = {*STATISTICS, *FUSED}
     own = {*known, *(f"label_{name}" for name in known)}
-    return table.select([c for c in table.column_names if c in shown or not (c in own or c in counted)])
+    return tuple(c for c in names if c in shown or not (c in own or c in counted))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ...arrow import numbers_of
 from ...errors import InputError
 from ...genome.intervals import sorted_unique
+from ...spelling import did_you_mean
 from ...tokens.token_sets import TokenSets
 from ..manifest import Manifest, ShardEntry, generation_folder
 from ..metadata.database import FILE, HIDDEN, Metadata
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Snapshot(NearestItems):
-    """One generation of an index, open for reading. Made by `Index.snapshot`.
+    """One generation of an index, open for reading. Made by `IndexFolder.snapshot`.
 
     Args:
         index: the index folder.
@@ -117,6 +118,7 @@ class Snapshot(NearestItems):
             if name.casefold() not in by_fold:
                 raise InputError(
                     f"the {kind} of this index have no column {name!r}; columns: {', '.join(visible)}"
+                    f"{did_you_mean(name, visible)}"
                 )
         return [by_fold[n.casefold()] for n in columns]
 
@@ -187,12 +189,12 @@ class Snapshot(NearestItems):
             for at in [np.flatnonzero(shard == number)]
         ]
 
-    def postings(self, kind: str, say: Callable[[str], Any] = lambda text: None) -> Postings:
+    def postings(self, kind: str, notify: Callable[[str], None] = lambda text: None) -> Postings:
         """Which items of a collection have which tokens; rows are places in `all_ids`.
 
         Args:
             kind: collection.
-            say: receives a note where an older version made the index and the lists must be made first.
+            notify: receives a note where an older version made the index and the lists must be made first.
 
         Raises:
             InputError: a posting file is damaged, or a shard is gone.
@@ -202,5 +204,7 @@ class Snapshot(NearestItems):
         with self._lock:
             if kind not in self._postings:
                 shards = self.manifest.shards_of(check_kind(kind))
-                self._postings[kind] = open_postings(self.index, kind, shards, self.info.universe_digest, say)
+                self._postings[kind] = open_postings(
+                    self.index, kind, shards, self.info.universe_digest, notify
+                )
             return self._postings[kind]

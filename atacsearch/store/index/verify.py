@@ -1,60 +1,53 @@
-"""Verify: proof that shards, metadata, vectors and postings agree. Repair: all others made anew from the shards.
+"""Verify: proof that shards, metadata, vectors and postings of an index agree.
 
-Shards are compared bytewise with their checksums, metadata row by row with the shards, vectors with those of
-the shards after normalising, within 1e-3, posting lists list by list with the shards' tokens.
+Shards are compared with their checksums byte by byte. Metadata are compared with the shards row by row. Vectors are
+compared with those of the shards, both normalised, within 1e-3. Posting lists are compared with the tokens of the
+shards list by list.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ...errors import AtacsearchError, InputError
-from ..atomic import disk_errors, remove, sha256_of, write_text
-from ..lock import WriterLock
-from ..manifest import (
-    Manifest,
-    Part,
-    ShardEntry,
-    empty_columns,
-    generation_folder,
-    read_current,
-    read_manifest,
-)
-from ..metadata.database import FILE, Metadata, build_metadata
+from ..atomic import sha256_of
+from ..columns import VECTOR_PREFIX
+from ..manifest import Manifest, Part, ShardEntry, generation_folder, read_current, read_manifest
+from ..metadata.database import FILE, Metadata
 from ..postings.check import check_postings
-from ..shards import VECTOR_PREFIX, matrix_of, point_id, read_entry, read_metadata_rows
+from ..shards import matrix_of, point_id, read_metadata_rows
 from ..types import KINDS
-from ..vectors.base import normalised
-from .writer import now
+from ..vectors.base import StoredPoint, normalised
+from .folder import IndexFolder
 
-if TYPE_CHECKING:
-    from .index import Index
-
-TOLERANCE = 1e-3
+TOLERANCE = 1e-3  # largest difference of a coordinate of normalised vectors: float16 and int8 stay below it
 
 
-@dataclass
-class Report:
-    """What a verification or repair found.
+@dataclass(frozen=True)
+class Verification:
+    """What a verification or a repair found.
 
     Attributes:
-        generation: the generation that was looked at, or made.
-        problems: one line each; empty when all agrees.
-        shards: shards compared.
-        rows: rows of metadata compared.
-        points: vectors compared.
-        notes: what was done.
+        generation: number of the generation that was read, or made.
+        problems: one line each; empty where all agrees.
+        shards: number of shards compared.
+        rows: number of metadata rows compared.
+        points: number of vectors compared.
+        notes: what is no problem but worth knowing; of a repair, what was done.
     """
 
     generation: int
-    problems: list[str] = field(default_factory=list)
+    problems: tuple[str, ...] = ()
     shards: int = 0
     rows: int = 0
     points: int = 0
-    notes: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -62,226 +55,196 @@ class Report:
         return not self.problems
 
 
-def verify_index(index: Index) -> Report:
-    """Compare shards, metadata and vectors of the current generation of an index.
+def verify_index(index: IndexFolder) -> Verification:
+    """Compare shards, metadata, vectors and postings of the current generation of an index.
 
     Raises:
-        InputError: the generation's manifest cannot be read at all.
+        InputError: the manifest of the generation cannot be read at all.
     """
     generation = read_current(index.path)
     try:
         manifest = read_manifest(index.path, generation)
     except FileNotFoundError as error:
         raise InputError(f"{error.filename} is missing; run: atacsearch index repair {index.path}") from error
-    report = Report(generation)
-    sound = [s for s in manifest.shards if _check_shard(index, s, report)]
-    _check_metadata(index, manifest, sound, report)
+    problems: list[str] = []
+    notes: list[str] = []
+    sound: list[ShardEntry] = []
+    for entry in manifest.shards:
+        problem = shard_problem(index.path, entry)
+        if problem is None:
+            sound.append(entry)
+        else:
+            problems.append(problem)
+    n_rows, found = _check_metadata(index.path, manifest, sound)
+    problems += found
+    n_points = 0
     for kind in KINDS:
         live = [s for s in sound if s.kind == kind]
-        _check_vectors(index, manifest, kind, live, report)
-        check_postings(index.path, kind, live, index.info.universe_digest, report.problems, report.notes)
-    return report
+        n, found = _check_vectors(index, manifest, kind, live)
+        n_points += n
+        problems += found
+        found, remarks = check_postings(index.path, kind, live, index.info.universe_digest)
+        problems += found
+        notes += remarks
+    return Verification(generation, tuple(problems), len(manifest.shards), n_rows, n_points, tuple(notes))
 
 
-def _check_shard(index: Index, entry: ShardEntry, report: Report) -> bool:
-    path = index.path / entry.file
-    report.shards += 1
+def shard_problem(index: Path, entry: ShardEntry) -> str | None:
+    """One line where a shard cannot be read or differs from its checksum; None where it is sound."""
     try:
-        if sha256_of(path) == entry.sha256:
-            return True
-        report.problems.append(
-            f"{entry.file} (of {entry.source.name}) differs from its checksum; add the source again"
-        )
+        if sha256_of(index / entry.file) == entry.sha256:
+            return None
     except OSError as error:
-        report.problems.append(f"{entry.file} (of {entry.source.name}) cannot be read: {error.strerror}")
-    return False
+        return f"{entry.file} (of {entry.source.name}) cannot be read: {error.strerror}"
+    return f"{entry.file} (of {entry.source.name}) differs from its checksum; add the source again"
 
 
-def _check_metadata(index: Index, manifest: Manifest, shards: list[ShardEntry], report: Report) -> None:
-    import pyarrow.compute as pc
-
-    path = generation_folder(index.path, manifest.generation) / FILE
+def _check_metadata(index: Path, manifest: Manifest, shards: Sequence[ShardEntry]) -> tuple[int, list[str]]:
+    """Number of metadata rows compared with the shards, and a line for each difference."""
+    path = generation_folder(index, manifest.generation) / FILE
     try:
         metadata = Metadata(path)
     except (OSError, InputError) as error:
-        report.problems.append(f"metadata: {error}")
-        return
+        return 0, [f"metadata: {error}"]
+    n_rows = 0
+    problems: list[str] = []
     try:
         for kind in KINDS:
-            twice = metadata.duplicates(kind)
-            if twice:
-                report.problems.append(f"metadata: ids of {kind} that occur twice: {', '.join(twice)}")
-            expected = sum(s.rows for s in manifest.shards_of(kind))
-            if metadata.count(kind) != expected:
-                report.problems.append(f"metadata: {metadata.count(kind)} {kind}, the shards hold {expected}")
-            table = metadata.table(kind)
-            types = {n: c.dtype for n, c in manifest.columns.get(kind, {}).items() if c.kind != "empty"}
-            for entry in (s for s in shards if s.kind == kind):
-                rows = read_metadata_rows(index.path, entry, types)
-                have = table.filter(pc.equal(table["_shard"], entry.number))
-                report.rows += have.num_rows
-                wrong = [
-                    n
-                    for n in rows.column_names
-                    if n not in have.column_names
-                    or not rows[n].combine_chunks().equals(have[n].combine_chunks())
-                ]
-                if wrong:
-                    report.problems.append(f"metadata: columns {', '.join(wrong)} differ from {entry.file}")
+            live = [s for s in shards if s.kind == kind]
+            n, found = _check_rows(index, manifest, metadata, kind, live)
+            n_rows += n
+            problems += found
     finally:
         metadata.close()
+    return n_rows, problems
+
+
+def _check_rows(
+    index: Path, manifest: Manifest, metadata: Metadata, kind: str, shards: Sequence[ShardEntry]
+) -> tuple[int, list[str]]:
+    """As `_check_metadata`, of one collection."""
+    import pyarrow.compute as pc
+
+    problems: list[str] = []
+    twice = metadata.duplicates(kind)
+    if twice:
+        problems.append(f"metadata: ids of {kind} that occur twice: {', '.join(twice)}")
+    expected = sum(s.rows for s in manifest.shards_of(kind))
+    if metadata.count(kind) != expected:
+        problems.append(f"metadata: {metadata.count(kind)} {kind}, the shards hold {expected}")
+    table = metadata.table(kind)
+    types = {n: c.dtype for n, c in manifest.columns.get(kind, {}).items() if c.kind != "empty"}
+    n_rows = 0
+    for entry in shards:
+        rows = read_metadata_rows(index, entry, types)
+        have = table.filter(pc.equal(table["_shard"], entry.number))
+        n_rows += have.num_rows
+        wrong = [
+            n
+            for n in rows.column_names
+            if n not in have.column_names or not rows[n].combine_chunks().equals(have[n].combine_chunks())
+        ]
+        if wrong:
+            problems.append(f"metadata: columns {', '.join(wrong)} differ from {entry.file}")
+    return n_rows, problems
 
 
 def _check_vectors(
-    index: Index, manifest: Manifest, kind: str, shards: list[ShardEntry], report: Report
-) -> None:
+    index: IndexFolder, manifest: Manifest, kind: str, shards: Sequence[ShardEntry]
+) -> tuple[int, list[str]]:
+    """Number of points of a collection compared with the shards, and a line for each difference."""
     parts = manifest.parts_of(kind)
     held = {n for p in parts for n in p.shards}
-    for entry in shards:
-        if entry.n_points and entry.number not in held:
-            report.problems.append(f"vectors: no part holds {entry.file}")
+    problems = [
+        f"vectors: no part holds {entry.file}"
+        for entry in shards
+        if entry.n_points and entry.number not in held
+    ]
+    n_points = 0
     for part in parts:
         live = [s for s in shards if s.number in part.shards]
         try:
-            _check_part(index, part, live, report)
+            n, found = _check_part(index, part, live)
         except AtacsearchError as error:
-            report.problems.append(f"vectors: {error}")
+            problems.append(f"vectors: {error}")
         except Exception as error:  # the engine raises bare exceptions for damaged files
-            report.problems.append(f"vectors: {part.name} of the {kind} cannot be read ({error})")
+            problems.append(f"vectors: {part.name} of the {kind} cannot be read ({error})")
+        else:
+            n_points += n
+            problems += found
+    return n_points, problems
 
 
-def _check_part(index: Index, part: Part, live: list[ShardEntry], report: Report) -> None:
-    expected: dict[str, tuple[ShardEntry, str, int]] = {}
-    vectors: dict[int, dict[str, np.ndarray[Any, Any]]] = {}
-    for entry in live:
+class _ShardPoints:
+    """The points that a part has to hold, by the shards.
+
+    Args:
+        index: the index.
+        shards: live shards of the part.
+    """
+
+    def __init__(self, index: IndexFolder, shards: Sequence[ShardEntry]) -> None:
+        self.missing: dict[str, tuple[int, str, int]] = {}  # point id -> shard number, item id, row
+        self._vectors: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
+        self._held: defaultdict[str, list[npt.NDArray[np.float32]]] = defaultdict(list)
+        self._true: defaultdict[str, list[npt.NDArray[np.float32]]] = defaultdict(list)
+        for entry in shards:
+            self._read(index, entry)
+
+    def _read(self, index: IndexFolder, entry: ShardEntry) -> None:
         import pyarrow.parquet as pq
 
         columns = [VECTOR_PREFIX + n for n in entry.points]
         table = pq.read_table(index.path / entry.file, columns=["id", *columns])
         own = {n: normalised(matrix_of(table[VECTOR_PREFIX + n])) for n in entry.points}
-        vectors[entry.number] = own
+        self._vectors[entry.number] = own
         present = np.logical_or.reduce([v.any(1) for v in own.values()]) if own else np.empty(0, bool)
         ids = table["id"].to_pylist()
         for row in np.flatnonzero(present).tolist():
             uid = point_id(entry.kind, entry.source.id, ids[row], index.info.model_digest)
-            expected[str(uid)] = (entry, ids[row], row)
+            self.missing[str(uid)] = (entry.number, ids[row], row)
+
+    def agrees(self, point: StoredPoint) -> bool | None:
+        """Whether a stored point has the item and the vectors of the shards; None where it is of no item."""
+        found = self.missing.pop(point.id, None)
+        if found is None:
+            return None
+        number, item_id, row = found
+        own = {n: v[row] for n, v in self._vectors[number].items() if v[row].any()}
+        if point.payload.get("id") != item_id or set(own) != set(point.vectors):
+            return False
+        for name, vector in own.items():
+            self._held[name].append(point.vectors[name])
+            self._true[name].append(vector)
+        return True
+
+    def largest_difference(self) -> float:
+        """Of any coordinate of the points that agree, both normalised; 0 where there are none."""
+        differences = (
+            np.abs(normalised(np.array(held)) - np.array(self._true[name])).max()
+            for name, held in self._held.items()
+        )
+        return max(map(float, differences), default=0.0)
+
+
+def _check_part(index: IndexFolder, part: Part, live: Sequence[ShardEntry]) -> tuple[int, list[str]]:
+    """Number of points of one part compared with the shards, and a line for each difference."""
+    expected = _ShardPoints(index, live)
     numbers = {s.number for s in live}
-    worst, wrong = 0.0, 0
-    held: dict[str, list[Any]] = {n: [] for n in index.info.vectors}
-    truth: dict[str, list[Any]] = {n: [] for n in index.info.vectors}
+    n_points = n_wrong = 0
     for point in index.store.scroll(part):
         if point.payload.get("_shard") not in numbers or point.payload.get("_gen", 0) > part.generation:
             continue
-        found = expected.pop(point.id, None)
-        if found is None:
-            wrong += 1
-            continue
-        entry, item_id, row = found
-        report.points += 1
-        own = {n: v[row] for n, v in vectors[entry.number].items() if v[row].any()}
-        if point.payload.get("id") != item_id or set(own) != set(point.vectors):
-            wrong += 1
-            continue
-        for name, vector in own.items():
-            held[name].append(point.vectors[name])
-            truth[name].append(vector)
-    for name in held:
-        if held[name]:
-            difference = np.abs(normalised(np.array(held[name])) - np.array(truth[name]))
-            worst = max(worst, float(difference.max()))
-    if wrong:
-        report.problems.append(f"vectors: {wrong} points of {part.name} belong to no item of its shards")
-    if expected:
-        report.problems.append(
-            f"vectors: {len(expected)} items of the {part.kind} are missing in {part.name}"
-        )
+        agrees = expected.agrees(point)
+        n_points += agrees is not None
+        n_wrong += not agrees
+    problems = []
+    if n_wrong:
+        problems.append(f"vectors: {n_wrong} points of {part.name} belong to no item of its shards")
+    if expected.missing:
+        n = len(expected.missing)
+        problems.append(f"vectors: {n} items of the {part.kind} are missing in {part.name}")
+    worst = expected.largest_difference()
     if worst > TOLERANCE:
-        report.problems.append(f"vectors: {part.name} differs from its shards by up to {worst:.2g}")
-
-
-def repair_index(index: Index, drop_damaged: bool = False) -> Report:
-    """Make a new generation of the shards alone: metadata and every vector part.
-
-    The shards are those of the current manifest; where that cannot be read, all that lie in the folder.
-
-    Args:
-        index: the index.
-        drop_damaged: leave out shards that cannot be read or differ from their checksum.
-
-    Raises:
-        InputError: shards are damaged and `drop_damaged` is not set; their sources are named.
-        LockedError: somebody is writing.
-    """
-    index.close()
-    with WriterLock(index.path):
-        shards, notes = _shards_to_keep(index, drop_damaged)
-        with disk_errors(index.path, "repairing"):
-            _ground(index)
-    with index.writer() as writer:
-        generation = writer.rebuild(shards)
-    report = verify_index(index)
-    report.generation = generation
-    report.notes = [*notes, f"generation {generation} was built anew from {len(shards)} shards"]
-    return report
-
-
-def _shards_to_keep(index: Index, drop_damaged: bool) -> tuple[list[ShardEntry], list[str]]:
-    notes: list[str] = []
-    damaged: list[str] = []
-    try:
-        listed = list(read_manifest(index.path, read_current(index.path)).shards)
-    except (OSError, InputError):
-        listed = []
-        for path in sorted((index.path / "shards").glob("*/*.parquet")):
-            if path.name.startswith("."):
-                continue
-            try:
-                listed.append(read_entry(index.path, path))
-            except InputError as error:
-                damaged.append(str(error))
-        notes.append("the manifest could not be read: all shards in the folder were taken")
-    sound: list[ShardEntry] = []
-    for entry in listed:
-        check = Report(0)
-        if _check_shard(index, entry, check):
-            sound.append(entry)
-        damaged += check.problems
-    if damaged and not drop_damaged:
-        raise InputError(
-            f"{len(damaged)} shards of {index.path} are damaged and cannot be rebuilt: {damaged[0]}; "
-            "repair with --drop-damaged to go on without them"
-        )
-    return sound, notes + [f"left out: {line}" for line in damaged]
-
-
-def _ground(index: Index) -> None:
-    """See to it that the current generation opens, if only as an empty one, so that a writer can start."""
-    try:
-        generation = read_current(index.path)
-        Metadata(generation_folder(index.path, generation) / FILE).close()
-        read_manifest(index.path, generation)
-        return
-    except (OSError, InputError):
-        folders = [int(p.name) for p in (index.path / "generations").glob("*") if p.name.isdigit()]
-    generation = max(folders, default=0) + 1
-    try:
-        manifest = read_manifest(index.path, read_current(index.path))
-    except (OSError, InputError):
-        # every shard stays referenced until the rebuilt generation takes over
-        shards = []
-        for path in sorted((index.path / "shards").glob("*/*.parquet")):
-            try:
-                shards.append(read_entry(index.path, path))
-            except InputError:
-                continue
-        number = max((s.number for s in shards), default=0) + 1
-        manifest = Manifest(generation, now(), tuple(shards), (), empty_columns(), number)
-    folder = generation_folder(index.path, generation)
-    remove(folder)
-    folder.mkdir(parents=True)
-    build_metadata(folder / FILE, [], {}, None)
-    text = Manifest(
-        generation, now(), manifest.shards, manifest.parts, manifest.columns, manifest.next_number
-    ).to_json()
-    write_text(folder / "manifest.json", text)
-    write_text(index.path / "CURRENT", f"{generation}\n")
+        problems.append(f"vectors: {part.name} differs from its shards by up to {worst:.2g}")
+    return n_points, problems

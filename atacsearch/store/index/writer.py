@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
@@ -25,6 +23,7 @@ from ..manifest import (
     empty_columns,
     generation_folder,
     merged_columns,
+    now,
     read_current,
     read_manifest,
 )
@@ -40,13 +39,8 @@ ROWS_PER_SHARD = 200_000
 KEPT_GENERATIONS = 2
 
 
-def now() -> str:
-    """The time, as manifests write it."""
-    return datetime.now().astimezone().isoformat(timespec="seconds")
-
-
 class Writer:
-    """The one writer of an index. Made by `Index.writer`; use it in a `with` block.
+    """The one writer of an index. Made by `IndexFolder.writer`; use it in a `with` block.
 
     Leaving the block publishes what is pending; leaving it by an exception discards it.
 
@@ -405,7 +399,7 @@ def _duplicate(kind: str, item_id: str, first: str, second: str) -> InputError:
     return InputError(f"the {ONE[kind]} {item_id!r} occurs {where}; ids must be unique in an index: {remedy}")
 
 
-def first_manifest(info: IndexInfo, made: Path) -> Any:
+def first_manifest(info: IndexInfo, made: Path) -> Manifest:
     """Generation 0, of nothing, in the index folder `made` that is being created."""
     folder = generation_folder(made, 0)
     folder.mkdir(parents=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import InputError
+from ...spelling import did_you_mean
 from ..types import Column, ColumnKind
 
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "in")
@@ -170,7 +171,7 @@ def bind_where(where: Where, columns: Mapping[str, Column], collection: str) -> 
         if column is None:
             raise InputError(
                 f"--where: the {collection} of this index have no column {condition.column!r}; "
-                f"columns that can be filtered: {served}"
+                f"columns that can be filtered: {served}{did_you_mean(condition.column, columns)}"
             )
         if not column.indexed:
             why = "holds no value" if column.kind == "empty" else f"has {column.n_distinct:,} distinct values"

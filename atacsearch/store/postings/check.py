@@ -20,9 +20,7 @@ def check_postings(
     kind: str,
     entries: Sequence[ShardEntry],
     universe_digest: str,
-    problems: list[str],
-    notes: list[str],
-) -> None:
+) -> tuple[list[str], list[str]]:
     """Compare every posting file of a collection with the tokens of its shards.
 
     A list in a file is right where its items are exactly those whose shard names the token. Rows of deleted shards
@@ -33,10 +31,13 @@ def check_postings(
         kind: collection.
         entries: live shards that are sound themselves.
         universe_digest: of the index.
-        problems, notes: lines are added.
+
+    Returns:
+        Problems and notes, one line each.
     """
     files, damaged = open_files(folder_of(index, kind))
-    problems += [f"postings: {error}" for error in damaged]
+    problems = [f"postings: {error}" for error in damaged]
+    notes: list[str] = []
     chosen, missing = cover(files, entries, universe_digest)
     if missing and not damaged:
         notes.append(
@@ -57,6 +58,7 @@ def check_postings(
                 problems.append(
                     f"postings: {wrong:,} of the lists in {file.path.name} of the {kind} differ from the shards"
                 )
+    return problems, notes
 
 
 def _differences(index: Path, file: PostingsFile, entries: Sequence[ShardEntry]) -> int:

@@ -13,7 +13,7 @@ from ...model.checkpoints.checkpoint import Model
 from ..trainer.plot import PLOT
 
 if TYPE_CHECKING:
-    from ...readers.inputs.open import Items
+    from ...readers.items import Items
 
 CARD = "README.md"
 

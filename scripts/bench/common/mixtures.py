@@ -186,13 +186,14 @@ def open_mixtures(
             neighbours harder to find.
     """
     from atacsearch.genome.datasets import fetch
-    from atacsearch.readers.inputs.open import ReadOptions, read_items
+    from atacsearch.readers.inputs.open import open_input
     from atacsearch.readers.inputs.universes import universe_from_inputs
+    from atacsearch.readers.options import ReadOptions
 
     genome = None if source is not None else "mm10"
     path = source if source is not None else fetch("forebrain")
     universe = universe_from_inputs([path], genome)
-    items = read_items(path, universe, ReadOptions(genome=genome))[0]
+    items = open_input(path, universe, ReadOptions(genome=genome))[0]
     types = np.array(items.labels[label].to_pylist(), object)
     made = Mixtures(folder, items.sets, types, items.genome, universe.digest)
     if not made.model_dir.exists():

@@ -25,10 +25,10 @@ import numpy.typing as npt
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
 from atacsearch.genome.intervals import Intervals
-from atacsearch.query.regions.overlap import overlap
+from atacsearch.index import Index
 from atacsearch.query.session import Session
 from atacsearch.readers.bed import read_bed
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 from atacsearch.store.manifest import ShardEntry
 from atacsearch.store.postings.build import build
 from atacsearch.store.postings.file import PostingsFile, PostingsWriter, Shards
@@ -68,7 +68,7 @@ def make_index(
     """An index of token sets without vectors, a source an item for BED files."""
     import pyarrow as pa
 
-    index = Index.create(
+    index = IndexFolder.create(
         path, model_dir=None, model_digest="m" * 64, universe_digest=universe.digest, vectors={"general": 4}
     )
     labels = pa.table(label)
@@ -132,16 +132,16 @@ def build_row(case: str, session: Session, kind: str) -> Row:
 
 def ask_rows(case: str, session: Session, regions: Intervals, folder: Path, collection: str) -> list[Row]:
     """One region at a time, and a long BED file."""
-    names = regions.names()
+    index, names = Index(session), regions.names()
     texts = [f"{names[i]}:{regions.start[i] + 1}-{regions.end[i]}" for i in range(ASKED + 3)]
-    single = latencies(lambda i: overlap(session, texts[i], collections=[collection]))
+    single = latencies(lambda i: index.overlap(texts[i], collections=collection))
     rows = [Row(f"{case}, one region", "atacsearch", threads=1, **single)]
     path = folder / "asking.bed"
     lines = zip(names[:BED], regions.start[:BED], regions.end[:BED], strict=True)
     path.write_text("".join(f"{c}\t{s}\t{e}\n" for c, s, e in lines))
-    walls, cpus, table = timed(lambda: overlap(session, path, collections=[collection]), 5)
+    walls, cpus, table = timed(lambda: index.overlap(path, collections=collection), 5)
     rows.append(Row(f"{case}, {BED:,} regions", "atacsearch", walls, cpu=cpus, threads=1,
-                    facts={"answers": table.num_rows}))  # fmt: skip
+                    facts={"answers": len(table)}))  # fmt: skip
     return rows
 
 
@@ -158,7 +158,7 @@ def bedtools_rows(case: str, paths: list[Path], folder: Path, session: Session) 
         walls, _, got = timed(ask, times, 0)
         lines = [line.split("\t") for line in got.stdout.splitlines()]
         theirs = {(r[0], int(r[1]), int(r[2]), Path(r[3]).name) for r in lines}
-        table = overlap(session, query, collections=["beds"])
+        table = Index(session).overlap(query, collections="beds").table
         columns = (table[c].to_pylist() for c in ("query_chrom", "query_start", "query_end", "value"))
         ours = set(zip(*columns, strict=True))
         facts = {
@@ -202,7 +202,7 @@ def duckdb_rows(case: str, sets: TokenSets, session: Session, regions: Intervals
     con.register("wanted", pa.table({"query": query, "token": tokens}))
     join = "select query, item, count(*) from wanted join postings using (token) group by query, item"
     walls, cpus, table = timed(lambda: con.sql(join).to_arrow_table(), 3)
-    facts = {"answers": table.num_rows}
+    facts = {"answers": len(table)}
     rows.append(Row(f"{case}, {BED:,} regions", "DuckDB: sorted table", walls, ours=False, cpu=cpus, threads=1,
                     facts=facts))  # fmt: skip
     con.close()

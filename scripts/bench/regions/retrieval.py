@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +43,7 @@ Floats = npt.NDArray[np.float64]
 CHOSEN_ON = ("factornet_dream_tfchip", "heme_atac_narrowpeak")  # the other collections are the other half
 BEDTOOLS_QUERIES = 1
 CHECKED = 10
-MODES = ("cosine", "overlap", "fused")
+MODES: tuple[Literal["cosine", "overlap", "fused"], ...] = ("cosine", "overlap", "fused")
 TIMED = 10
 METRICS = ("recall@10", "MAP")
 
@@ -89,24 +89,28 @@ def index_of(table: Path, folder: Path) -> Path:
 def searched(index: Path, n: int) -> tuple[dict[str, Floats], dict[str, list[float]]]:
     """[n, n] columns of the fused answers to each file, NaN at its own place, and seconds a query of each order.
 
-    What `Client.search` does with an indexed id: the stored vector and regions ask, the item itself is no answer. (By
+    What `Index.search` does with an indexed id: the stored vector and regions ask, the item itself is no answer. (By
     its id a file could not ask here: the ids are paths of files that exist, which would be read and encoded again.)
     """
-    from atacsearch.client import open_index
-    from atacsearch.query.search.query import Query
-    from atacsearch.query.search.rerank import Ranking, ranked
+    from atacsearch.index import open_index
+    from atacsearch.query.search.options import SearchOptions
+    from atacsearch.query.search.query import QueryVectors, Searched
+    from atacsearch.query.search.rerank import ranked
 
-    session = open_index(index).session
+    session = open_index(index)._session
     snapshot = session.snapshot()
+    searched = Searched(session, snapshot, "bedfiles", "general")
     ids = snapshot.all_ids("bedfiles")
     assert len(ids) == n
 
-    def ask(some: list[str], mode: str) -> tuple[Any, float]:
+    def ask(some: list[str], mode: Literal["cosine", "overlap", "fused"]) -> tuple[Any, float]:
         own = tuple((item,) for item in some)
         vectors = snapshot.vectors("bedfiles", some)
-        asked = Query(tuple(some), vectors, own, snapshot.tokens("bedfiles", some), (None,) * len(some))
+        asked = QueryVectors(
+            tuple(some), vectors, own, snapshot.tokens("bedfiles", some), (None,) * len(some)
+        )
         began = time.perf_counter()
-        hits = ranked(session, snapshot, "bedfiles", asked, n, (), "general", Ranking(by=mode))
+        hits = ranked(searched, asked, n, SearchOptions(rank=mode))
         return hits, time.perf_counter() - began
 
     place = {item: i for i, item in enumerate(ids)}

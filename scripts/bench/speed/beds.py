@@ -45,9 +45,9 @@ READ_ITEMS = (
     _TIMER
     + """
 from atacsearch.tokens.universe import Universe
-from atacsearch.readers.inputs.open import read_items
+from atacsearch.readers.inputs import open_input
 regions = Universe.from_bed(universe, genome="hg38")
-(items,), found = timed(lambda: read_items(path, regions), times)
+(items,), found = timed(lambda: open_input(path, regions), times)
 print(json.dumps({**found, "tokens": len(items.sets.tokens)}))
 """
 )
@@ -292,7 +292,7 @@ def bed_rows(folder: Path, given: argparse.Namespace, peer: str | None, bedtools
         case = f"BED of 100 k regions, 890 k universe, {form}"
         same: Input = {"size": target, "per": "regions"}
         for cores in (2, 1):
-            for what, code in (("Universe.tokenize", TOKENIZE), ("read_items", READ_ITEMS)):
+            for what, code in (("Universe.tokenize", TOKENIZE), ("open_input", READ_ITEMS)):
                 found = run([python, "-c", code, universe, path, times], cores=cores)
                 rows.append(row_of(case, what, found, threads=cores, **same))
         if peer:
@@ -312,7 +312,7 @@ def bed_rows(folder: Path, given: argparse.Namespace, peer: str | None, bedtools
     for n in SIZES[:3] if given.quick else SIZES:
         found = run([python, "-c", READ_ITEMS, universe, folder / f"peaks{n}.bed", times])
         case = f"BED of {n:,} regions, 890 k universe"
-        rows.append(row_of(case, "read_items", found, size=n, per="regions", stage="beds", threads=2))
+        rows.append(row_of(case, "open_input", found, size=n, per="regions", stage="beds", threads=2))
     return rows
 
 
@@ -357,7 +357,7 @@ def matrix_rows(folder: Path, given: argparse.Namespace) -> list[Row]:
         case = f"h5ad of cells x peaks, {form}"
         asked = [universe, path, str(given.repeats)]
         bare = row_of(case, "h5py: X alone, no more", run([python, "-c", BARE, *asked]), ours=False)
-        found = row_of(case, "read_items", run([python, "-c", READ_ITEMS, *asked]))
+        found = row_of(case, "open_input", run([python, "-c", READ_ITEMS, *asked]))
         found.facts["beside_the_read_s"] = round(float(np.median(found.wall) - np.median(bare.wall)), 3)
         rows += [
             found,

@@ -36,11 +36,11 @@ READ = (
     _TIMER
     + """
 from atacsearch.tokens.universe import Universe
-from atacsearch.readers.inputs.open import ReadOptions, read_items
+from atacsearch.readers.inputs import ReadOptions, open_input
 universe = Universe.from_bed(universe)
 options = ReadOptions(min_fragments=1, tss=sys.argv[4] if len(sys.argv) > 4 else None)
-read_items(small, universe, options)
-(items,), found = timed(lambda: read_items(path, universe, options))
+open_input(small, universe, options)
+(items,), found = timed(lambda: open_input(path, universe, options))
 print(json.dumps({**found, "items": len(items.sets), "tokens": len(items.sets.tokens)}))
 """
 )
@@ -170,7 +170,7 @@ def main() -> None:
             rounds.add(
                 Row(
                     f"{case}, bgzip",
-                    "read_items *",
+                    "open_input *",
                     [],
                     threads=cores,
                     stage="fragments" * (cores == 2),
@@ -189,10 +189,10 @@ def main() -> None:
         rounds.add(Row(f"{case}, whole command", "isal.igzip, inflation alone", [], ours=False, threads=1, **facts),
                    [python, "-c", INFLATE, files[2]])  # fmt: skip
         for cores in (2, 1):
-            rounds.add(Row(f"{case}, with quality", "read_items, TSS given *", [], threads=cores, **facts),
+            rounds.add(Row(f"{case}, with quality", "open_input, TSS given *", [], threads=cores, **facts),
                        [python, "-c", READ, *files, place / "tss.bed"], cores=cores)  # fmt: skip
         if not given.quick:
-            rounds.add(Row(f"{case}, one gzip stream", "read_items *", [], threads=2, **facts),
+            rounds.add(Row(f"{case}, one gzip stream", "open_input *", [], threads=2, **facts),
                        [python, "-c", READ, *files[:2], plain_gzip(place)])  # fmt: skip
         for n in (100_000, 1_000_000, 5_000_000, given.large):
             if given.quick or not n or n == lines:
@@ -209,7 +209,7 @@ def _grow(rounds: Rounds, place: Path, n: int, large: bool) -> None:
     files = [place / name for name in ("universe.bed", "small.tsv", "fragments.tsv.gz")]
     case = f"{n / 1e6:g} M fragments"
     facts: Input = {"size": n, "per": "fragments"}
-    rounds.add(Row(f"{case}, bgzip", "read_items *", [], stage="fragments", threads=2, **facts),
+    rounds.add(Row(f"{case}, bgzip", "open_input *", [], stage="fragments", threads=2, **facts),
                [sys.executable, "-c", READ, *files], once=large)  # fmt: skip
     if large:
         target = place / "tokens.parquet"

@@ -22,7 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 from atacsearch.store.types import Source
 from bench.common.measuring import Row, finish, options, run
 from bench.common.mixtures import CHUNK, Mixtures, open_mixtures
@@ -42,10 +42,10 @@ def grown_path(folder: Path, n: int) -> Path:
     return folder / f"{n}.grown"
 
 
-def create(made: Mixtures, path: Path) -> Index:
+def create(made: Mixtures, path: Path) -> IndexFolder:
     """An empty index for these cells, with the model in it."""
     shutil.rmtree(path, ignore_errors=True)
-    return Index.create(
+    return IndexFolder.create(
         path,
         model_dir=made.model_dir,
         model_digest=made.model.digest,
@@ -77,7 +77,7 @@ def build(made: Mixtures, n: int) -> dict[str, Any]:
         wall, cpu = time.perf_counter(), time.process_time()
         writer.publish()
         publishing, publishing_cpu = time.perf_counter() - wall, time.process_time() - cpu
-    held = index.status()["collections"]["cells"]
+    held = index.status().to_dict()["collections"]["cells"]
     database = index.path / "generations" / "1" / "metadata.duckdb"
     return {
         "wall": adding + publishing,
@@ -97,7 +97,7 @@ def add_some(made: Mixtures, n: int, first: int) -> dict[str, Any]:
     """Publish 1,000 more cells in the copy of an index of n."""
     batch = made.batch(1_000 + first, ADDED)
     began = time.perf_counter()
-    with Index.open(grown_path(made.folder, n)).writer() as writer:
+    with IndexFolder.open(grown_path(made.folder, n)).writer() as writer:
         opened = time.perf_counter()
         cpu = time.process_time()
         writer.add("cells", batch, Source(f"more {first}", "more cells"))
@@ -131,9 +131,9 @@ print(json.dumps({**found, "torch": "torch" in sys.modules}))
 SERVE = """
 import json, sys, time, resource
 import numpy as np
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 queries = np.load(sys.argv[2])
-snapshot = Index.open(sys.argv[1]).snapshot()
+snapshot = IndexFolder.open(sys.argv[1]).snapshot()
 times = []
 for query in queries:
     began = time.perf_counter()
@@ -147,8 +147,8 @@ print(json.dumps({"p50_ms": 1e3 * float(np.median(times)), "resident_mb": reside
 METADATA = """
 import json, sys, time
 import numpy as np
-from atacsearch.store.index.index import Index
-snapshot = Index.open(sys.argv[1]).snapshot()
+from atacsearch.store.index.folder import IndexFolder
+snapshot = IndexFolder.open(sys.argv[1]).snapshot()
 labels = [c for c in snapshot.columns("cells") if c != "n_tokens"]
 ids = snapshot.matching("cells", "site=hundredth").to_pylist()
 rng = np.random.default_rng(0)

@@ -44,8 +44,9 @@ def run_stages(universe: str, path: str, target: str, size: str) -> dict[str, An
     from atacsearch.model.checkpoints.checkpoint import new_model
     from atacsearch.model.config import sized_config
     from atacsearch.model.encoding.encoder import Encoder
-    from atacsearch.readers.inputs.open import ReadOptions, read_items
-    from atacsearch.store.index.index import Index
+    from atacsearch.readers.inputs.open import open_input
+    from atacsearch.readers.options import ReadOptions
+    from atacsearch.store.index.folder import IndexFolder
     from atacsearch.store.types import Batch, Source
     from atacsearch.tokens.universe import Universe
 
@@ -53,11 +54,11 @@ def run_stages(universe: str, path: str, target: str, size: str) -> dict[str, An
     model = new_model(sized_config(size, len(regions)), regions)
     encoder = Encoder(model)
     mark()
-    (items,) = read_items(path, regions, ReadOptions(min_fragments=1))
+    (items,) = open_input(path, regions, ReadOptions(min_fragments=1))
     mark()
     vectors = encoder.encode(items.sets)
     mark()
-    index = Index.create(
+    index = IndexFolder.create(
         Path(target),
         model_dir=None,
         model_digest=model.digest,
@@ -71,7 +72,7 @@ def run_stages(universe: str, path: str, target: str, size: str) -> dict[str, An
     writer.publish()
     writer.close()
     mark()
-    found = Index.open(Path(target)).snapshot().knn("cells", vectors[0], 10)
+    found = IndexFolder.open(Path(target)).snapshot().knn("cells", vectors[0], 10)
     mark()
     spent = {name: (b[0] - a[0], b[1] - a[1]) for name, a, b in zip(STAGES, marks, marks[1:], strict=False)}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

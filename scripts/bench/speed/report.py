@@ -46,20 +46,20 @@ ABOUT = {
 }
 # README: words, benchmark, and how case and what of our row and of the peer's begin
 HEADLINES = (
-    ("fragment file to token sets", "fragments", "20 M fragments, bgzip", "read_items", "gtars"),
+    ("fragment file to token sets", "fragments", "20 M fragments, bgzip", "open_input", "gtars"),
     ("the same, the whole command", "fragments", "20 M fragments, whole command", "atacsearch", "gunzip"),
     (
         "BED file of 100,000 regions, 890,000-region universe",
         "beds",
         "BED of 100 k regions",
-        "read_items",
+        "open_input",
         "gtars",
     ),
     (
         "cells x peaks (h5ad) to token sets",
         "beds",
         "h5ad of cells x peaks, CSR",
-        "read_items",
+        "open_input",
         "a Python loop",
     ),
     (

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 from atacsearch.store.index.snapshot import Snapshot
 from bench.common.measuring import Row, finish, options, run
 from bench.common.mixtures import DIM, SHARES, Mixtures, open_mixtures
@@ -199,7 +199,7 @@ def measure(made: Mixtures, n: int, batch: int) -> list[Row]:
     vectors = made.vectors(n).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     queries = made.queries / np.linalg.norm(made.queries, axis=1, keepdims=True)
-    with Index.open(index_path(made.folder, n)) as index:
+    with IndexFolder.open(index_path(made.folder, n)) as index:
         snapshot = index.snapshot()
         ids = np.array(snapshot.all_ids("cells")[:n], object)
         store: Any = index.store

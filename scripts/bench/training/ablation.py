@@ -34,6 +34,7 @@ from atacsearch.training.loops.pretraining import PretrainSettings, pretrain
 from atacsearch.training.metrics.mixing import mixing
 from atacsearch.training.metrics.neighbours import nearest, svd_vectors
 from atacsearch.training.recipes.inputs import Training, prepare
+from atacsearch.training.recipes.options import RunOptions
 from atacsearch.training.trainer.vectors import embed_sets
 from atacsearch.training.trainer.warm_start import warm_start
 from bench.accuracy.cells.clusters import kmeans
@@ -150,8 +151,8 @@ def run_steps(
                         files = write_fold(cells, fold, Path(scratch))
                         work = prepare(
                             [files.reference],
+                            RunOptions(universe=files.universe, seed=seed),
                             unlabelled=[files.query],
-                            universe=files.universe,
                             discriminator=True,
                             seed=seed,
                         )
@@ -201,7 +202,7 @@ def _correct(
     batches = cells.batches[drawn]
     with tempfile.TemporaryDirectory() as scratch:
         files = write_fold(cells, Fold("all", drawn, drawn[:2]), Path(scratch))
-        work = prepare([files.reference], universe=files.universe, discriminator=True, seed=seed)
+        work = prepare([files.reference], RunOptions(universe=files.universe, seed=seed), discriminator=True)
         warm_start(work.model, work.sets, seed=seed)
         before = embed_sets(work.model, work.sets)
         began = time.perf_counter()

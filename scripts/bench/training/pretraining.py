@@ -20,11 +20,12 @@ import anndata
 import numpy as np
 
 from atacsearch.genome.datasets import fetch
-from atacsearch.readers.inputs.open import ReadOptions
+from atacsearch.readers.options import ReadOptions
 from atacsearch.tokens.token_sets import TokenSets
 from atacsearch.training.loops.pretraining import PretrainSettings, pretrain
 from atacsearch.training.metrics.neighbours import nearest, scores
 from atacsearch.training.recipes.inputs import prepare
+from atacsearch.training.recipes.options import RunOptions
 from atacsearch.training.trainer.vectors import embed_sets
 from atacsearch.training.trainer.warm_start import warm_start
 
@@ -105,10 +106,10 @@ def main() -> None:
                 how = {"epochs": arguments.epochs, **ROWS[name]}
                 work = prepare(
                     [data["forebrain"][0], data["mop"][0]],
+                    RunOptions(seed=seed),
+                    ReadOptions(genome="mm10"),
                     unlabelled=[data["forebrain new"][0], data["mop new"][0]],
                     discriminator=True,
-                    seed=seed,
-                    options=ReadOptions(genome="mm10"),
                 )
                 assert work.unlabelled is not None
                 n = len(data["forebrain new"][1])

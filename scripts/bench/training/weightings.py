@@ -1,4 +1,4 @@
-"""TF-IDF weightings and voting kernels compared, without a model: the figures behind two of docs/design/decisions.md.
+"""TF-IDF weightings and voting kernels compared, without a model: figures of docs/design/decisions.md.
 
     python scripts/bench/training/weightings.py granja_bmmc.h5ad --label cell_type --batch batch
     python scripts/bench/training/weightings.py cellmix_schep.h5ad --label cell_type --folds 5

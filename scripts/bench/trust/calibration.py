@@ -27,7 +27,7 @@ from sklearn.metrics import roc_auc_score
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
-from atacsearch.client import open_index
+from atacsearch.index import open_index
 from atacsearch.model.heads.calibration import softmax
 from atacsearch.model.heads.label_head import unit
 from atacsearch.model.heads.measures import (
@@ -36,9 +36,11 @@ from atacsearch.model.heads.measures import (
     calibration_error,
     log_loss,
 )
+from atacsearch.query.annotate.annotate import transfer
 from atacsearch.query.annotate.calls import LabelCalls
-from atacsearch.query.annotate.transfer import transfer
-from atacsearch.readers.inputs.open import ReadOptions
+from atacsearch.query.annotate.options import AnnotateOptions
+from atacsearch.query.inputs import read_for
+from atacsearch.readers.options import ReadOptions
 from atacsearch.tokens.tfidf import inverse_document_frequency, tfidf
 from atacsearch.tokens.token_sets import TokenSets
 from atacsearch.training.class_head.cross_fit import calibrated, cross_fit, folds_of
@@ -191,10 +193,10 @@ def _annotated(cells: Cells, fold: Fold) -> tuple[LabelCalls, str]:
         genome = [] if files.genome is None else ["--genome", files.genome]
         command("index", "add-cells", folder / "index", files.reference, *genome)
         messages: list[str] = []
-        client = open_index(folder / "index", say=messages.append)
-        items = client._read([files.query], ReadOptions(genome=files.genome))
-        found = transfer(client.session, items, [LABEL]).calls[0]
-        client.close()
+        with open_index(folder / "index", notify=messages.append) as index:
+            session = index._session
+            items = read_for(session, [files.query], ReadOptions(genome=files.genome))
+            found = transfer(session, items, [LABEL], AnnotateOptions()).calls[0]
     return found, messages[-1]
 
 

@@ -31,16 +31,16 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
-from atacsearch.client import open_index
 from atacsearch.genome.genes import GeneAnnotation
-from atacsearch.query.annotate.annotate import Extras, complete
+from atacsearch.index import open_index
+from atacsearch.query.annotate.annotate import report, transfer
 from atacsearch.query.annotate.doublets import pairs_of_types, reference_doublets, unions
 from atacsearch.query.annotate.markers import marker_regions, verdicts
+from atacsearch.query.annotate.options import AnnotateOptions
 from atacsearch.query.annotate.quality import reference_limit, sampled
-from atacsearch.query.annotate.transfer import transfer
 from atacsearch.query.inputs import read_for
 from atacsearch.query.session import VECTOR, Session
-from atacsearch.readers.inputs.open import ReadOptions
+from atacsearch.readers.options import ReadOptions
 from atacsearch.tokens.token_sets import TokenSets
 from bench.common.commands import command
 from bench.common.datasets import DATASETS
@@ -79,7 +79,7 @@ def world(name: str, folder: Path) -> tuple[Any, npt.NDArray[np.str_]]:
         command(*words, *([] if files.universe is None else ["--universe", files.universe]))
         command("index", "create", index, "--model", model)
         command("index", "add-cells", index, files.reference)
-    session = open_index(index, device="cpu").session
+    session = open_index(index, device="cpu")._session
     return (session, read_for(session, [files.query], ReadOptions())[0]), cells.labels[fold.query]
 
 
@@ -153,8 +153,9 @@ def thinned(session: Session, items: Any, truth: npt.NDArray[np.str_]) -> list[d
     rows = []
     for share in THINNED:
         sets = items.sets if share == 1 else thin(items.sets, share)
-        found = transfer(session, [dataclasses.replace(items, sets=sets)], [LABEL])
-        table = complete(session, found, Extras(doublets=True))
+        options = AnnotateOptions(doublets=True)
+        found = transfer(session, [dataclasses.replace(items, sets=sets)], [LABEL], options)
+        table = report(session, found, options).table
         right = np.array([a == b for a, b in zip(table["label"].to_pylist(), truth, strict=True)])
         status = np.array(table["status"].to_pylist())
         filled = np.flatnonzero(sets.lengths > 0)

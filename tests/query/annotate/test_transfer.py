@@ -10,9 +10,9 @@ import pytest
 from memory_reference import MemorySnapshot, make_items, make_session, two_types
 
 from atacsearch.errors import InputError
-from atacsearch.query.annotate.annotate import check_coverage_rate
+from atacsearch.query.annotate.annotate import transfer
 from atacsearch.query.annotate.clusters import cluster_calls
-from atacsearch.query.annotate.transfer import TransferOptions, transfer
+from atacsearch.query.annotate.options import AnnotateOptions
 from atacsearch.query.reference.neighbourhood import FLOOR
 from atacsearch.tokens.token_sets import TokenSets
 
@@ -22,8 +22,8 @@ def annotate(
 ) -> pa.Table:
     """The table of a transfer alone."""
     lists = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
-    check_coverage_rate(coverage)
-    return transfer(session, items, labels, TransferOptions(**lists)).table(coverage)
+    how = AnnotateOptions(coverage=coverage, **lists)
+    return transfer(session, items, labels, how).table(coverage)
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_clusters_get_their_majority_beside_the_calls(reference: MemorySnapshot)
     vectors = near(reference, [0, 3, 31, 1, 36])
     vectors[3] = 0
     items = make_items([f"q{i}" for i in range(5)], [[100 + i] if i != 3 else [] for i in range(5)])
-    found = transfer(make_session(reference, lambda sets: vectors), [items], ["cell_type"])
+    found = transfer(make_session(reference, lambda sets: vectors), [items], ["cell_type"], AnnotateOptions())
     labels, shares = cluster_calls(found.calls[0], ["x", "x", "x", "x", None])
     assert labels == ["B", "B", "B", "B", None]
     assert shares == [pytest.approx(2 / 3)] * 4 + [None]

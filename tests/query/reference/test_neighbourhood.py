@@ -18,7 +18,7 @@ from atacsearch.model.heads.measures import (
 from atacsearch.query.reference.calibrate import (
     neighbourhood_of,
     read_calibrations,
-    report,
+    summary,
     write_calibrations,
 )
 from atacsearch.query.reference.neighbourhood import (
@@ -98,7 +98,7 @@ def test_calibrations_are_kept_and_old_ones_go(tmp_path: Path) -> None:
     again = read_calibrations(tmp_path, 3, "cells")
     assert again["few"] == Neighbourhood(5, 0.1, None)
     assert again["cell_type"].width == found.width
-    row = report(again)[0]
+    row, *_ = summary(again)
     assert (row["items"], row["groups"], row["group"]) == (240, 6, "donor")
     assert 0 <= row["calibration_error"] < 0.2
     assert sorted(p.name for p in (tmp_path / "calibration").iterdir()) == [

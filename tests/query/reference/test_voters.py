@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from atacsearch.query.annotate.transfer import voters_of
+from atacsearch.query.annotate.voters import voters_of
 from atacsearch.query.reference.reference import Reference, reference_of
 from atacsearch.store.index import nearest as nearest_items
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 from atacsearch.store.index.snapshot import Snapshot
 from atacsearch.store.types import Batch, Source
 from atacsearch.store.vectors import stream
@@ -23,9 +23,9 @@ DIM, N = 24, 400
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IndexFolder]:
     """Three sources; half of the cells carry a label, and the last source was deleted."""
-    made = Index.create(
+    made = IndexFolder.create(
         tmp_path_factory.mktemp("voters") / "my.index",
         model_dir=None,
         model_digest="m" * 64,
@@ -58,13 +58,15 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
 
 def reference(snap: Snapshot, where: Sequence[str]) -> Reference:
     session: Any = SimpleNamespace(
-        say=print, is_class_head=lambda name: False, vector_of=lambda kind, label: "general"
+        notify=print, is_class_head=lambda name: False, vector_of=lambda kind, label: "general"
     )
     return reference_of(session, snap, "cells", "cell_type", where=where)
 
 
 @pytest.mark.parametrize("where", [(), ("donor in (a0, a1, b3)",)], ids=["all", "some donors"])
-def test_voters_by_either_scan(index: Index, monkeypatch: pytest.MonkeyPatch, where: tuple[str, ...]) -> None:
+def test_voters_by_either_scan(
+    index: IndexFolder, monkeypatch: pytest.MonkeyPatch, where: tuple[str, ...]
+) -> None:
     snap = index.snapshot()
     voters = reference(snap, where)
     vectors = np.random.default_rng(7).normal(size=(60, DIM)).astype(np.float32)

@@ -8,13 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy.stats import false_discovery_control, fisher_exact
 from toy_index import Toy, V
 
 from atacsearch.errors import InputError
-from atacsearch.query.regions.compare import compare, log_p_values, write_bed
+from atacsearch.index import Index as OpenIndex
+from atacsearch.query.regions.compare import log_p_values, write_bed
+from atacsearch.query.session import Session
 from atacsearch.readers.bed import read_bed
+
+
+def compare(session: Session, *asked: Any, **options: Any) -> pa.Table:
+    return OpenIndex(session).compare(*asked, **options).to_arrow()
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +103,7 @@ def test_an_item_is_left_out_of_the_other_side(toy: Toy) -> None:
     item, have = next((i, s) for i, s in toy.sets["cells"].items() if toy.types[i] == "B" and s)
     others = [s for i, s in toy.sets["cells"].items() if toy.types[i] == "B" and i != item]
     said: list[str] = []
-    toy.session.say = said.append
+    toy.session.notify = said.append
     table = compare(toy.session, item, "cell_type=B", min_difference=0, q=1)
     assert shown(toy, table).keys() == reference([have], others, 0, 1).keys()
     assert f"{item} is left out of cell_type=B" in said
@@ -144,6 +151,6 @@ def test_bad_sides_get_one_clear_line(toy: Toy, a: str, b: str, message: str) ->
 
 def test_nothing_sure_is_said(toy: Toy) -> None:
     said: list[str] = []
-    toy.session.say = said.append
+    toy.session.notify = said.append
     assert compare(toy.session, "cell_type=B", "rest", min_difference=0.01, q=0).num_rows == 0
     assert any("--q 1 shows them all" in line for line in said)

@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from toy_index import DIM, Toy
 
 from atacsearch.errors import InputError
+from atacsearch.index import Index as OpenIndex
 from atacsearch.query.regions import overlap as overlap_module
-from atacsearch.query.regions.overlap import overlap
 from atacsearch.query.session import Session
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
+
+
+def overlap(session: Session, *asked: Any, **options: Any) -> pa.Table:
+    return OpenIndex(session).overlap(*asked, **options).to_arrow()
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +102,7 @@ def test_all_regions_together(toys: list[Toy], tmp_path: Path) -> None:
 def test_region_strings_are_one_based_and_touching_is_no_overlap(toys: list[Toy]) -> None:
     toy = toys[0]
     said: list[str] = []
-    toy.session.say = said.append
+    toy.session.notify = said.append
     table = overlap(toy.session, "chr1:101-200", collections=["beds"])
     row = table.to_pylist()[0]
     assert (row["query_start"], row["query_end"], row["query_regions"]) == (100, 200, 1)
@@ -156,7 +161,7 @@ def test_a_file_that_nothing_of_the_universe_meets(toys: list[Toy], tmp_path: Pa
 
 def test_an_empty_index(tmp_path: Path, toys: list[Toy]) -> None:
     digest = toys[0].universe.digest
-    index = Index.create(
+    index = IndexFolder.create(
         tmp_path / "e",
         model_dir=None,
         model_digest="m" * 64,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from labelled_items import LabelledItems, query_of
+from labelled_items import LabelledItems, query_of, searched
 
 from atacsearch.query.search import candidates
 from atacsearch.query.search.candidates import nearest
@@ -27,7 +27,7 @@ def expected(items, vector, n, allowed=None):
 def test_ties_come_by_id_also_where_they_are_cut(n):
     items = around(200)
     vector = np.array([1.0, 0.5, -0.2, 0.1])
-    (hits,) = nearest(items, "cells", query_of(vector), n, [], "general")
+    (hits,) = nearest(searched(items), query_of(vector), n)
     assert [hit.id for hit in hits] == expected(items, vector, n)
     assert [hit.distance for hit in hits] == sorted(hit.distance for hit in hits)
 
@@ -35,7 +35,7 @@ def test_ties_come_by_id_also_where_they_are_cut(n):
 def test_a_crowd_of_ties_is_seen_whole():
     ids = [f"i{x:03d}" for x in reversed(range(300))]
     items = LabelledItems(ids, np.ones((300, 2)))
-    (hits,) = nearest(items, "cells", query_of([1, 1]), 5, [], "general")
+    (hits,) = nearest(searched(items), query_of([1, 1]), 5)
     assert [hit.id for hit in hits] == sorted(ids)[:5]
     assert items.asked[-1] >= 300
 
@@ -44,21 +44,21 @@ def test_a_crowd_of_ties_is_seen_whole():
     ("picked", "longest", "block"), [(0, 0, 1000), (0, 0, 7), (1000, 1000, 9), (1000, 64, 9)]
 )
 def test_listed_items_are_the_only_answers(monkeypatch, picked, longest, block):
-    for name, value in (("PICKED", picked), ("LONGEST", longest), ("BLOCK", block)):
+    for name, value in (("PICKED", picked), ("LONGEST", longest), ("CHUNK", block)):
         monkeypatch.setattr(candidates, name, value)
     items = around(400)
     only = frozenset(sorted(items.ids)[::7])
     vector = np.array([0.3, -1.0, 0.2, 0.4])
     asked = query_of(vector, -vector, np.zeros(4), only=only)
-    first, second, none = nearest(items, "cells", asked, 9, [], "general")
+    first, second, none = nearest(searched(items), asked, 9)
     assert [hit.id for hit in first] == expected(items, vector, 9, only)
     assert [hit.id for hit in second] == expected(items, -vector, 9, only)
     assert none == []
     halved = {i for i, half in zip(items.ids, items.labels["half"].to_pylist(), strict=True) if half == "1"}
-    (hits,) = nearest(items, "cells", query_of(vector, only=only), 5, ["half=1"], "general")
+    (hits,) = nearest(searched(items, ["half=1"]), query_of(vector, only=only), 5)
     assert [hit.id for hit in hits] == expected(items, vector, 5, only & halved)
     own = hits[0].id
-    (hits,) = nearest(items, "cells", query_of(vector, only=only, itself=[own]), 500, [], "general")
+    (hits,) = nearest(searched(items), query_of(vector, only=only, itself=[own]), 500)
     assert [hit.id for hit in hits] == expected(items, vector, 500, only - {own})
 
 
@@ -68,6 +68,6 @@ def test_both_ways_give_the_same_distances(monkeypatch):
     found = []
     for picked in (0, 1000):
         monkeypatch.setattr(candidates, "PICKED", picked)
-        found.append(nearest(items, "cells", asked, 100, [], "general")[0])
+        found.append(nearest(searched(items), asked, 100)[0])
     assert [h.id for h in found[0]] == [h.id for h in found[1]]
     assert [h.distance for h in found[0]] == pytest.approx([h.distance for h in found[1]], abs=2e-6)

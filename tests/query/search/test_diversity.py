@@ -2,19 +2,19 @@
 
 import numpy as np
 import pytest
-from labelled_items import LabelledItems, query_of
+from labelled_items import LabelledItems, query_of, searched
 
 from atacsearch.errors import InputError
 from atacsearch.query.search.candidates import nearest
-from atacsearch.query.search.diversity import POOL, diversified
-from atacsearch.query.search.paging import Page
+from atacsearch.query.search.diversity import diversified
+from atacsearch.query.search.options import POOL, SearchOptions
 
 
 def pool(seed=0, n=40):
     rng = np.random.default_rng(seed)
     items = LabelledItems([f"i{x:02d}" for x in range(n)], rng.normal(size=(n, 5)) + 1)
     query = np.ones(5) + 0.1 * rng.normal(size=5)
-    return items, query / np.linalg.norm(query), nearest(items, "cells", query_of(query), n, [], "general")
+    return items, query / np.linalg.norm(query), nearest(searched(items), query_of(query), n)
 
 
 def by_definition(items, query, weight, n):
@@ -37,7 +37,7 @@ def by_definition(items, query, weight, n):
 @pytest.mark.parametrize("weight", [0.2, 0.5, 0.8, 1.0])
 def test_the_definition(weight):
     items, query, hits = pool()
-    (found,) = diversified(items, "cells", "general", hits, 12, weight)
+    (found,) = diversified(searched(items), hits, 12, weight)
     assert [hit.id for hit in found] == by_definition(items, query, weight, 12)
 
 
@@ -46,27 +46,27 @@ def test_one_of_several_copies_and_pages():
     points = np.repeat(rng.normal(size=(6, 8)) + 1, 5, axis=0)
     query = points[0]  # a copy of the query is the first answer, and only that one
     items = LabelledItems([f"i{x:02d}" for x in range(30)], points)
-    hits = nearest(items, "cells", query_of(query), 30, [], "general")
-    (found,) = diversified(items, "cells", "general", hits, 6)
+    hits = nearest(searched(items), query_of(query), 30)
+    (found,) = diversified(searched(items), hits, 6)
     assert sorted(items.ids.index(hit.id) // 5 for hit in found) == list(range(6))
     assert found[0] == hits[0][0]
-    (more,) = diversified(items, "cells", "general", hits, 12)
+    (more,) = diversified(searched(items), hits, 12)
     assert more[:6] == found
 
 
 def test_no_hits_and_fewer_than_asked():
     items, _, hits = pool(n=3)
-    assert [len(some) for some in diversified(items, "cells", "general", [[], hits[0]], 10)] == [0, 3]
-    assert diversified(items, "cells", "general", [[]], 10) == [[]]
+    assert [len(some) for some in diversified(searched(items), [[], hits[0]], 10)] == [0, 3]
+    assert diversified(searched(items), [[]], 10) == [[]]
 
 
 def test_pages_that_cannot_be():
     with pytest.raises(InputError, match=f"nearest {POOL}; offset and k together are {POOL + 1}"):
-        Page(1, POOL, None, 0.5)
+        SearchOptions(k=1, offset=POOL, diverse=True)
     with pytest.raises(InputError, match="expected a weight from 0 to 1"):
-        Page(diverse=1.5)
+        SearchOptions(diverse=True, mmr_lambda=1.5)
     with pytest.raises(InputError, match="k must be at least 1"):
-        Page(0)
+        SearchOptions(k=0)
     with pytest.raises(InputError, match="offset must be 0 or more"):
-        Page(1, -1)
-    assert Page(10, 20).end == 30
+        SearchOptions(k=1, offset=-1)
+    assert SearchOptions(k=10, offset=20).end == 30

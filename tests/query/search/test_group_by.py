@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from labelled_items import LabelledItems, query_of
+from labelled_items import LabelledItems, query_of, searched
 
 from atacsearch.errors import InputError
-from atacsearch.query.search import group_by as grouping
+from atacsearch.query.search import group_by
 from atacsearch.query.search.candidates import nearest
 from atacsearch.query.search.group_by import grouped
 
@@ -22,12 +22,12 @@ def crowd():
 
 def ask(items, n, where=(), only=None, said=None, vectors=((1.0, 0.0),), column="study"):
     asked = query_of(*vectors, only=only)
+    place = searched(items, where, (said if said is not None else []).append)
 
     def fetch(rows, m):
-        return nearest(items, "cells", asked.take(rows), m, where, "general")
+        return nearest(place, asked.take(rows), m)
 
-    say = (said if said is not None else []).append
-    return grouped(items, "cells", column, len(asked), n, fetch, where, only, say)
+    return grouped(place, column, len(asked), n, fetch, only)
 
 
 def test_the_best_of_each_group_and_its_size():
@@ -56,7 +56,7 @@ def test_sizes_count_what_may_be_answered():
 
 
 def test_a_crowd_that_hides_the_rest_is_said(monkeypatch):
-    monkeypatch.setattr(grouping, "MOST", 40)
+    monkeypatch.setattr(group_by, "MOST", 40)
     said = []
     (hits,) = ask(crowd(), 3, said=said)
     assert [hit.id for hit in hits] == ["i00"]

@@ -13,9 +13,9 @@ from sources import fragments, random_regions, universe_of, write
 
 from atacsearch.errors import InputError
 from atacsearch.readers import compressed
-from atacsearch.readers.fragments import pairs
-from atacsearch.readers.fragments import tables as fragment_tables
-from atacsearch.readers.inputs.open import ReadOptions, read_item_parts, read_items
+from atacsearch.readers.fragments import pairs, worker
+from atacsearch.readers.inputs.open import open_input, open_input_parts
+from atacsearch.readers.options import ReadOptions
 from atacsearch.tokens.token_sets import TokenSets, write_sets
 
 SMALL = {"kind": "fragments", "min_fragments": 1}
@@ -26,7 +26,7 @@ def tight(monkeypatch):
     """Room for a few pairs in memory, and parts of a few pairs."""
     monkeypatch.setattr(pairs, "IN_MEMORY", 400)
     monkeypatch.setattr(pairs, "PART_PAIRS", 37)
-    monkeypatch.setattr(fragment_tables, "_PAIRS", 29)
+    monkeypatch.setattr(worker, "_PAIRS", 29)
     monkeypatch.setattr(compressed, "PLAIN_BYTES", 900)
 
 
@@ -43,7 +43,7 @@ def world(tmp_path):
 def test_parts_from_a_file_agree_with_the_slow_way(world, tight, threads):
     regions, lines, path = world
     tokens, quality, _ = read_slowly(lines, regions)
-    parts = list(read_item_parts(path, universe_of(regions), ReadOptions(**SMALL, threads=threads)))
+    parts = list(open_input_parts(path, universe_of(regions), ReadOptions(**SMALL, threads=threads)))
     assert len(parts) > 10
     assert [name for part in parts for name in part.sets.names] == sorted(quality)
     found = {n: t.tolist() for part in parts for n, t in zip(part.sets.names, part.sets, strict=True)}
@@ -52,7 +52,7 @@ def test_parts_from_a_file_agree_with_the_slow_way(world, tight, threads):
         quality[b]["n"] for b in sorted(quality)
     ]
     assert len({id(part.report) for part in parts}) == 1
-    whole = read_items(path, universe_of(regions), ReadOptions(**SMALL))[0]
+    whole = open_input(path, universe_of(regions), ReadOptions(**SMALL))[0]
     assert whole.sets.names == TokenSets.concat([part.sets for part in parts]).names
     assert whole.ids == tuple(i for part in parts for i in part.ids)
 
@@ -74,13 +74,13 @@ def test_any_barcodes_memory_and_parts(data, tmp_path, monkeypatch):
     for module, what, low in (
         (pairs, "IN_MEMORY", 0),
         (pairs, "PART_PAIRS", 1),
-        (fragment_tables, "_PAIRS", 1),
+        (worker, "_PAIRS", 1),
     ):
         monkeypatch.setattr(module, what, data.draw(st.integers(low, 50)))
     monkeypatch.setattr(compressed, "PLAIN_BYTES", data.draw(st.integers(1, 400)))
     path = write(tmp_path / "f.tsv", "\n".join(lines) + "\n")
     parity = data.draw(st.sampled_from([None, "gtars"]))
-    items = read_items(
+    items = open_input(
         path, universe_of(regions), ReadOptions(**SMALL, threads=data.draw(st.integers(1, 3)), parity=parity)
     )[0]
     tokens, _, _ = read_slowly(lines, regions, unk=len(regions) if parity else None)
@@ -95,7 +95,7 @@ def test_a_list_of_cells_keeps_its_order(world, tight, tmp_path):
     tokens, quality, _ = read_slowly(lines, regions)
     chosen = sorted(quality, key=lambda b: b[::-1])[::2]
     listed = write(tmp_path / "cells.txt", "\n".join(chosen) + "\n")
-    items = read_items(path, universe_of(regions), ReadOptions(**SMALL, whitelist=listed))[0]
+    items = open_input(path, universe_of(regions), ReadOptions(**SMALL, whitelist=listed))[0]
     assert list(items.sets.names) == chosen
     assert [t.tolist() for t in items.sets] == [sorted(set(tokens[b])) for b in chosen]
 
@@ -104,7 +104,7 @@ def test_names_that_are_no_text_are_sets_all_the_same(tight, tmp_path):
     names = [b"A\xff\xfe", b"A\xc3\xa9", b"Z", b"B\xf0\x9f\x98\x80", b"\xff"]
     lines = [b"chr1\t%d\t%d\t%s\t1" % (i % 90, i % 90 + 9, names[i % 5]) for i in range(400)]
     path = write(tmp_path / "f.tsv", b"\n".join(lines) + b"\n")
-    items = read_items(path, universe_of([("chr1", 0, 40), ("chr1", 40, 100)]), ReadOptions(**SMALL))[0]
+    items = open_input(path, universe_of([("chr1", 0, 40), ("chr1", 40, 100)]), ReadOptions(**SMALL))[0]
     assert len(items.sets) == 5
     assert items.sets.lengths.tolist() == [2] * 5
 
@@ -120,7 +120,7 @@ def test_a_full_disk_is_said_and_leaves_no_file(world, tight, tmp_path, monkeypa
     monkeypatch.setattr(pairs.tempfile, "tempdir", None)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(InputError, match=r"No space left on device.*TMPDIR"):
-        read_items(path, universe_of(regions), ReadOptions(**SMALL))
+        open_input(path, universe_of(regions), ReadOptions(**SMALL))
     assert sorted(tmp_path.iterdir()) == before
 
 

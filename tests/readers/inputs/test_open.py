@@ -3,13 +3,13 @@ import pytest
 from sources import universe_of, write
 
 from atacsearch.errors import GenomeError, InputError
+from atacsearch.readers.inputs.detect import detect_kind
 from atacsearch.readers.inputs.open import (
-    ReadOptions,
-    detect_kind,
     input_genome,
     input_intervals,
-    read_items,
+    open_input,
 )
+from atacsearch.readers.options import ReadOptions
 from atacsearch.tokens.build import Pileup
 from atacsearch.tokens.universe import Universe
 
@@ -32,7 +32,7 @@ def test_manifest_of_beds_is_one_table(beds):
     rows = [["d/b.narrowPeak.gz", "T cell", "007", "1", ""], ["c.bed", "", "008", "2.5", ""]]
     rows.append([str(beds / "d" / "a.bed"), "B cell", "009", "", ""])
     path = manifest(beds, ["file", "cell_type", "code", "score", "note"], rows)
-    (items,) = read_items(path, UNIVERSE)
+    (items,) = open_input(path, UNIVERSE)
     assert items.kind == "bedfiles"
     assert items.ids == items.sets.names == tuple(r[0] for r in rows)
     assert [s.tolist() for s in items.sets] == [[0, 1], [], [0]]
@@ -46,7 +46,7 @@ def test_manifest_of_beds_is_one_table(beds):
     assert "c.bed: line 2" in "\n".join(items.report.lines())
     changed = items.content_digest
     write(beds / "c.bed", "chr1\t150\t191\n")
-    assert read_items(path, UNIVERSE)[0].content_digest != changed
+    assert open_input(path, UNIVERSE)[0].content_digest != changed
 
 
 def test_manifest_of_cells_gives_items_each(tmp_path):
@@ -54,7 +54,7 @@ def test_manifest_of_cells_gives_items_each(tmp_path):
         write(tmp_path / f"{name}_fragments.tsv", "chr1\t5\t9\tACGTACGT-1\t1\nchr1\t5\t9\tACGTACGG-1\t1\n")
     rows = [["x_fragments.tsv", "s1", "d1"], ["y_fragments.tsv", "s2", ""]]
     path = manifest(tmp_path, ["file", "sample", "donor"], rows)
-    first, second = read_items(path, UNIVERSE, ReadOptions(min_fragments=1))
+    first, second = open_input(path, UNIVERSE, ReadOptions(min_fragments=1))
     assert first.ids == ("s1#ACGTACGG-1", "s1#ACGTACGT-1")
     assert second.ids[0].startswith("s2#")
     assert first.labels.column("donor").to_pylist() == ["d1", "d1"]
@@ -62,7 +62,7 @@ def test_manifest_of_cells_gives_items_each(tmp_path):
     assert "donor" not in second.labels.column_names
     same = manifest(tmp_path, ["file", "sample"], [[r[0], "s"] for r in rows], "same.tsv")
     with pytest.raises(InputError, match=r"'s#ACGTACGG-1' is in x_fragments.tsv and in y_fragments.tsv"):
-        read_items(same, UNIVERSE, ReadOptions(min_fragments=1))
+        open_input(same, UNIVERSE, ReadOptions(min_fragments=1))
 
 
 @pytest.mark.parametrize(
@@ -83,22 +83,22 @@ def test_broken_manifests_are_refused(beds, header, rows, said):
     write(beds / "f_fragments.tsv", "chr1\t5\t9\tACGTACGT-1\t1\n")
     write(beds / "empty.bed", "")
     with pytest.raises(InputError, match=said) as caught:
-        read_items(manifest(beds, header, rows), UNIVERSE)
+        open_input(manifest(beds, header, rows), UNIVERSE)
     assert "\n" not in str(caught.value)
 
 
 def test_two_genomes_in_a_manifest_are_named(beds):
     path = manifest(beds, ["file", "genome"], [["c.bed", "hg19"], ["d/a.bed", "GRCh38"]])
     with pytest.raises(GenomeError, match=r"hg19 \(1 files\) and hg38 \(1 files\)"):
-        read_items(path, UNIVERSE)
+        open_input(path, UNIVERSE)
     same = manifest(beds, ["file", "genome"], [["c.bed", "hg19"], ["d/a.bed", "GRCh37"]])
-    assert read_items(same, UNIVERSE)[0].genome == "hg19"
+    assert open_input(same, UNIVERSE)[0].genome == "hg19"
     assert input_genome(same) == "hg19"
 
 
 def test_csv_manifests_with_quotes_and_a_byte_order_mark(beds):
     path = write(beds / "m.csv", b'\xef\xbb\xbffile,label\r\nc.bed,"a, b"\r\n')
-    assert read_items(path, UNIVERSE)[0].labels.column("label").to_pylist() == ["a, b"]
+    assert open_input(path, UNIVERSE)[0].labels.column("label").to_pylist() == ["a, b"]
 
 
 def test_intervals_of_each_kind(beds):
@@ -139,7 +139,7 @@ def test_what_is_nothing_we_know(tmp_path):
     with pytest.raises(InputError, match="is bigWig"):
         detect_kind(write(tmp_path / "a.bw", b"\x26\xfc\x8f\x88123"))
     with pytest.raises(InputError, match="is empty"):
-        read_items(write(tmp_path / "a.bed", b""), UNIVERSE)
+        open_input(write(tmp_path / "a.bed", b""), UNIVERSE)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_options_are_checked(bad):
 
 def test_shared_labels_name_two_genomes(data_dir):
     with pytest.raises(GenomeError, match=r"hg19 \(202 files\) and hg38 \(6 files\)"):
-        read_items(data_dir / "bulk" / "labels.tsv", UNIVERSE)
+        open_input(data_dir / "bulk" / "labels.tsv", UNIVERSE)
 
 
 def test_real_files_of_one_genome(data_dir, tmp_path):
@@ -163,7 +163,7 @@ def test_real_files_of_one_genome(data_dir, tmp_path):
         row[0] = str(data_dir / "bulk" / row[0])
     path = manifest(tmp_path, header, rows)
     (intervals,) = input_intervals(data_dir / "bulk" / "dirty" / "header_line.03_srf.hg19.bed.gz")
-    (items,) = read_items(path, Universe(intervals, "hg19"))
+    (items,) = open_input(path, Universe(intervals, "hg19"))
     assert len(items.sets) == len(rows)
     regions = [header.index("n_regions"), header.index("cell_type")]
     assert items.labels.column("n_regions").to_pylist() == [int(r[regions[0]]) for r in rows]
@@ -175,12 +175,12 @@ def test_dirty_files(data_dir):
     header, _, wrong, merged = (None, None, *sorted(dirty.glob("*.bed.gz"), reverse=True)[:2])
     assert header is None
     universe = Universe(input_intervals(merged)[0], "hg19")
-    (items,) = read_items(merged, universe)
+    (items,) = open_input(merged, universe)
     assert items.report.n_skipped == 5860
     assert items.report.skipped == {"with end <= start": 5860}
     with pytest.raises(GenomeError, match="hg38"):
-        read_items(wrong, universe)
-    (one,) = read_items(dirty / "header_line.03_srf.hg19.bed.gz", universe)
+        open_input(wrong, universe)
+    (one,) = open_input(dirty / "header_line.03_srf.hg19.bed.gz", universe)
     assert (one.report.n_skipped, one.report.n_read) == (0, 556)
 
 
@@ -189,7 +189,7 @@ def test_forebrain_like_matrices_of_the_shared_data(data_dir):
         path = data_dir / "sc" / f"{name}.h5ad"
         peaks, weights = input_intervals(path)[0]
         universe = Universe(peaks, genome)
-        (items,) = read_items(path, universe)
+        (items,) = open_input(path, universe)
         assert items.genome == genome
         assert int(items.sets.lengths.sum()) == int(weights.sum())
         assert np.all(np.diff(items.sets[0].astype(np.int64)) > 0)
@@ -199,7 +199,7 @@ def test_forebrain_like_matrices_of_the_shared_data(data_dir):
 def test_no_text_lines_give_one_clear_error(tmp_path, data):
     (tmp_path / "a.bed").write_bytes(data)
     with pytest.raises(InputError, match=r"a\.bed"):
-        read_items(tmp_path / "a.bed", UNIVERSE)
+        open_input(tmp_path / "a.bed", UNIVERSE)
 
 
 def test_what_many_files_have_in_common_is_said_once(tmp_path):
@@ -208,7 +208,7 @@ def test_what_many_files_have_in_common_is_said_once(tmp_path):
     for i, name in enumerate(names):
         data = write(tmp_path / "whole.gz", f"chr1\t{10 * i}\t{10 * i + 9}\n", "bgzip").read_bytes()
         write(tmp_path / name, data if i == 0 else data[:-28])
-    report = read_items(manifest(tmp_path, ["file"], [[name] for name in names]), universe_of(regions))[
+    report = open_input(manifest(tmp_path, ["file"], [[name] for name in names]), universe_of(regions))[
         0
     ].report
     (said,) = [note for note in report.notes if "end marker" in note]

@@ -12,7 +12,8 @@ from scipy.io import mmwrite
 from sources import universe_of
 
 from atacsearch.errors import GenomeError, InputError
-from atacsearch.readers.inputs.open import ReadOptions, input_genome, input_intervals, read_items
+from atacsearch.readers.inputs.open import input_genome, input_intervals, open_input
+from atacsearch.readers.options import ReadOptions
 from atacsearch.tokens.build import build_universe
 
 PEAKS = [("chr1", 100, 300), ("chr2", 50, 80), ("chr1", 500, 900), ("chr1", 5000, 5100), ("chr2", 70, 400)]
@@ -43,7 +44,7 @@ def adata(dense, matrix=None, var=None, obs=None):
 
 
 def read(path, **options):
-    (items,) = read_items(path, universe_of(REGIONS), ReadOptions(**options))
+    (items,) = open_input(path, universe_of(REGIONS), ReadOptions(**options))
     return items
 
 
@@ -176,8 +177,8 @@ def test_genome_of_uns_is_used_and_checked(tmp_path):
     assert input_genome(tmp_path / "a.h5ad") == "hg19"
     assert read(tmp_path / "a.h5ad").genome == "hg19"
     with pytest.raises(GenomeError, match="is hg19, but the universe is hg38"):
-        read_items(tmp_path / "a.h5ad", universe_of(REGIONS, "hg38"))
-    told = read_items(tmp_path / "a.h5ad", universe_of(REGIONS, "hg38"), ReadOptions(genome="hg38"))[0]
+        open_input(tmp_path / "a.h5ad", universe_of(REGIONS, "hg38"))
+    told = open_input(tmp_path / "a.h5ad", universe_of(REGIONS, "hg38"), ReadOptions(genome="hg38"))[0]
     assert told.genome == "hg38"
     assert any("said to be hg19" in n for n in told.report.notes)
 

@@ -19,10 +19,11 @@ from random_items import CREATE, DIM, make_batch, source
 
 from atacsearch.errors import InputError, LockedError
 from atacsearch.store import atomic
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
+from atacsearch.store.index.verify import verify_index
 from atacsearch.store.types import Batch
 
-Make = Callable[..., Index]
+Make = Callable[..., IndexFolder]
 MakeBatch = Callable[..., Batch]
 HERE = Path(__file__).parents[2] / "helpers"
 ROOT = HERE.parents[1]
@@ -41,7 +42,7 @@ def start(script: str, *args: object) -> subprocess.Popen[str]:
     )
 
 
-def leftovers(index: Index) -> list[str]:
+def leftovers(index: IndexFolder) -> list[str]:
     """Files and folders that no kept generation refers to."""
     manifest = index.snapshot().manifest
     kept = {manifest.generation, manifest.generation - 1}
@@ -53,23 +54,23 @@ def leftovers(index: Index) -> list[str]:
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("original") / "my.index"
-    with Index.create(path, **CREATE) as index, index.writer() as writer:
+    with IndexFolder.create(path, **CREATE) as index, index.writer() as writer:
         writer.add("cells", make_batch(40), source("a"))
     return path
 
 
 @pytest.fixture
-def index(original: Path, tmp_path: Path) -> Iterator[Index]:
+def index(original: Path, tmp_path: Path) -> Iterator[IndexFolder]:
     """A copy of an index of 40 cells."""
     atomic.copy_tree(original, tmp_path / "my.index")
-    with Index.open(tmp_path / "my.index") as copy:
+    with IndexFolder.open(tmp_path / "my.index") as copy:
         yield copy
 
 
 DIES = """
 import os, signal, sys
 from random_items import make_batch, source
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 from atacsearch.store import atomic
 
 path, at, when = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -85,7 +86,7 @@ def dying(old, new):
         os.kill(os.getpid(), signal.SIGKILL)
 
 os.replace = dying
-with Index.open(path).writer() as writer:
+with IndexFolder.open(path).writer() as writer:
     writer.delete_source("cells", "a")
     writer.add("cells", make_batch(25, 7), source("a"))
 """
@@ -106,13 +107,13 @@ with Index.open(path).writer() as writer:
         (5, "after"),
     ],
 )
-def test_killed_at_every_step(index: Index, at: int, when: str) -> None:
+def test_killed_at_every_step(index: IndexFolder, at: int, when: str) -> None:
     process = start(DIES, index.path, at, when)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL, stderr
     committed = (at, when) == (5, "after")
     assert index.snapshot().count("cells") == (25 if committed else 40)
-    assert index.verify().ok
+    assert verify_index(index).ok
     with index.writer() as writer:  # the lock went with the process
         assert writer.publish() == (2 if committed else 1)
     assert leftovers(index) == []
@@ -121,15 +122,15 @@ def test_killed_at_every_step(index: Index, at: int, when: str) -> None:
         assert {p.name for p in index.path.glob("shards/cells/*")} == shards
         assert len(list(index.path.glob("vectors/cells/*"))) == 1
         assert len(list(index.path.glob("postings/cells/*"))) == 1
-    assert index.verify().ok
+    assert verify_index(index).ok
 
 
 PUBLISHES = """
 import sys
 from random_items import make_batch, source
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 
-with Index.open(sys.argv[1]).writer() as writer:
+with IndexFolder.open(sys.argv[1]).writer() as writer:
     for i in range(1000):
         writer.add("cells", make_batch(10, i, f"s{i}"), source(f"s{i}"))
         writer.publish()
@@ -148,14 +149,14 @@ def test_acknowledged_means_published(new_index: Make) -> None:
     acknowledged = max([acknowledged, *map(int, rest.split())])
     sources = {s.source.id for s in index.snapshot().manifest.shards}
     assert {f"s{i}" for i in range(acknowledged + 1)} <= sources
-    assert index.verify().ok
+    assert verify_index(index).ok
 
 
 HOLDS = """
 import sys
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 
-with Index.open(sys.argv[1]).writer():
+with IndexFolder.open(sys.argv[1]).writer():
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -174,7 +175,7 @@ def test_one_writer(new_index: Make, batch: MakeBatch) -> None:
         assert " since 2" in says
         assert "(command: -c " in says
         assert "\n" not in says
-        assert str(process.pid) in str(index.status()["writer"])
+        assert str(process.pid) in str(index.status().writer)
         assert index.snapshot().count("cells") == 0  # readers do not wait
     finally:
         process.kill()
@@ -183,7 +184,7 @@ def test_one_writer(new_index: Make, batch: MakeBatch) -> None:
         with pytest.raises(LockedError, match=f"process {os.getpid()} on"):
             index.writer()
         writer.add("cells", batch(3), source())
-    assert index.status()["writer"] is None
+    assert index.status().writer is None
 
 
 def full(*_: Any, **__: Any) -> Any:
@@ -201,7 +202,7 @@ def full(*_: Any, **__: Any) -> Any:
         "atacsearch.store.index.writer.write_text",
     ],
 )
-def test_full_disk(index: Index, batch: MakeBatch, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+def test_full_disk(index: IndexFolder, batch: MakeBatch, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     def replace_source() -> None:
         with index.writer() as writer:
             writer.delete_source("cells", "a")
@@ -212,14 +213,16 @@ def test_full_disk(index: Index, batch: MakeBatch, monkeypatch: pytest.MonkeyPat
         with pytest.raises(InputError, match=r"no space left .* stays as last published"):
             replace_source()
     assert index.snapshot().count("cells") == 40
-    assert index.verify().ok
+    assert verify_index(index).ok
     assert leftovers(index) == []
     with index.writer() as writer:
         writer.add("cells", batch(20, 1, "b"), source("b"))
     assert index.snapshot().count("cells") == 60
 
 
-def test_publish_can_be_tried_again(index: Index, batch: MakeBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_publish_can_be_tried_again(
+    index: IndexFolder, batch: MakeBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with index.writer() as writer:
         writer.add("cells", batch(30, 1, "b"), source("b"))
         with monkeypatch.context() as patch:
@@ -260,20 +263,21 @@ import os, sys
 import numpy as np
 from random_items import CREATE, DIM, make_batch, source
 from atacsearch.errors import InputError
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 from atacsearch.store.index import snapshot, writer
-import atacsearch.store.lock, atacsearch.store.vectors.embedded, atacsearch.store.index.verify
+from atacsearch.store.index.verify import verify_index
+import atacsearch.store.lock, atacsearch.store.vectors.embedded
 import qdrant_edge, duckdb, pyarrow.parquet
 
 if os.getuid() == 0:  # whom permissions do not stop
     # Whatever is imported or read late is fetched now: the checkout may lie where only root may look.
-    with Index.open(sys.argv[1]) as index:
+    with IndexFolder.open(sys.argv[1]) as index:
         warm = index.snapshot()
         for engine in ("qdrant", "scan", "auto"):
             warm.knn("cells", np.ones((2, DIM)), 3, "depth>1 and cell_type!=NK", engine=engine)
-        warm.rows("cells", ["s#c1"], ["cell_type"]), warm.tokens("cells", ["s#c1"]), index.verify()
+        warm.rows("cells", ["s#c1"], ["cell_type"]), warm.tokens("cells", ["s#c1"]), verify_index(index)
     os.setuid(65534)
-index = Index.open(sys.argv[1])
+index = IndexFolder.open(sys.argv[1])
 snap = index.snapshot()
 for engine in ("qdrant", "scan", "auto"):
     answer = snap.knn("cells", np.ones((2, DIM)), 3, "depth>1 and cell_type!=NK", engine=engine)
@@ -283,8 +287,8 @@ try:
     index.writer()
 except InputError as error:
     print("refused:", error)
-report = index.verify()
-print("verified", report.ok, report.problems)
+report = verify_index(index)
+print("verified", report.ok, list(report.problems))
 index.close()
 print("copies left:", [n for n in os.listdir(os.environ["TMPDIR"]) if n.startswith("atacsearch-")])
 """
@@ -292,7 +296,7 @@ print("copies left:", [n for n in os.listdir(os.environ["TMPDIR"]) if n.startswi
 
 def test_read_only_folder(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = open_folder / "my.index"
-    with Index.create(path, **CREATE) as index:
+    with IndexFolder.create(path, **CREATE) as index:
         with index.writer() as writer:
             writer.add("cells", make_batch(40), source())
         expected = ",".join(index.snapshot().knn("cells", np.ones((1, DIM)), 3, "cell_type!=NK").ids[0])

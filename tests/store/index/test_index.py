@@ -13,11 +13,12 @@ import pytest
 from random_items import CREATE, DIM, source
 
 from atacsearch.errors import DigestError, GenomeError, InputError
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
+from atacsearch.store.index.verify import verify_index
 from atacsearch.store.types import Batch, Source
 from atacsearch.tokens.token_sets import TokenSets
 
-Make = Callable[..., Index]
+Make = Callable[..., IndexFolder]
 MakeBatch = Callable[..., Batch]
 
 
@@ -116,7 +117,7 @@ def test_a_source_is_replaced_in_one_publish(new_index: Make, batch: MakeBatch) 
     for engine in ("scan", "qdrant"):
         answer = snap.knn("cells", new.vectors["general"], 1, engine=engine)  # type: ignore[arg-type]
         assert [ids[0] for ids in answer.ids] == new.ids
-    assert index.verify().ok
+    assert verify_index(index).ok
 
 
 def test_pending_source_can_be_withdrawn(new_index: Make, batch: MakeBatch) -> None:
@@ -209,28 +210,28 @@ def test_creating_and_opening(tmp_path: Path) -> None:
     genes.write_text("chr1\t1\t2\n")
     path = tmp_path / "deep" / "my.index"
     options = {**CREATE, "model_dir": model, "genes": genes, "genome": "hg38"}
-    index = Index.create(path, **options)
+    index = IndexFolder.create(path, **options)
     assert json.loads((path / "index.json").read_text())["vectors"] == {"general": DIM}
     assert (index.model_path / "config.json").read_text() == "{}"
     assert index.genes_path is not None
     assert index.genes_path.name == "tss.bed"
-    assert Index.open(path).info == index.info
+    assert IndexFolder.open(path).info == index.info
     with pytest.raises(InputError, match="is an index already"):
-        Index.create(path, **options)
+        IndexFolder.create(path, **options)
     with pytest.raises(InputError, match="exists and is not an empty folder"):
-        Index.create(tmp_path, **options)
+        IndexFolder.create(tmp_path, **options)
     with pytest.raises(InputError, match="atacsearch index create"):
-        Index.open(model)
+        IndexFolder.open(model)
     with pytest.raises(InputError, match="an index is a folder"):
-        Index.open(genes)
+        IndexFolder.open(genes)
     with pytest.raises(InputError, match="float32 or float16"):
-        Index.create(tmp_path / "x", **{**options, "dtype": "int8"})
-    linked = Index.create(tmp_path / "linked", **{**options, "copy_model": False})
+        IndexFolder.create(tmp_path / "x", **{**options, "dtype": "int8"})
+    linked = IndexFolder.create(tmp_path / "linked", **{**options, "copy_model": False})
     assert linked.model_path == model
     record = json.loads((path / "index.json").read_text())
     (path / "index.json").write_text(json.dumps({**record, "format_version": 99}))
     with pytest.raises(InputError, match=r"format 99.*newer atacsearch"):
-        Index.open(path)
+        IndexFolder.open(path)
 
 
 def test_status_and_small_parts_are_merged(new_index: Make, batch: MakeBatch) -> None:
@@ -239,7 +240,7 @@ def test_status_and_small_parts_are_merged(new_index: Make, batch: MakeBatch) ->
         for i in range(5):
             writer.add("bedfiles", batch(10, i, f"s{i}"), source(f"s{i}"))
             writer.publish()
-    status = index.status()
+    status = index.status().to_dict()
     held = status["collections"]["bedfiles"]
     assert (held["items"], held["sources"], held["shards"], held["parts"]) == (50, 5, 5, 1)
     assert (status["generation"], status["writer"]) == (5, None)
@@ -268,7 +269,7 @@ def test_labels_of_one_column_in_several_types(new_index: Make, batch: MakeBatch
         assert len(found.ids[0]) == 40
         found = snap.knn("cells", query, 90, "stage>1", engine=engine)  # type: ignore[arg-type]
         assert len(found.ids[0]) == 30
-    assert index.verify().ok
+    assert verify_index(index).ok
 
 
 def test_label_names_that_clash_are_renamed(new_index: Make, batch: MakeBatch) -> None:

@@ -14,7 +14,9 @@ from random_items import CREATE, DIM, make_batch, source
 
 from atacsearch.errors import InputError
 from atacsearch.store.atomic import copy_tree
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
+from atacsearch.store.index.repair import repair_index
+from atacsearch.store.index.verify import verify_index
 from atacsearch.store.metadata import sql_files as sqlfiles
 from atacsearch.store.metadata.database import Metadata, build_metadata
 from atacsearch.store.metadata.sql_files import migrations, query, sql_folder
@@ -25,7 +27,7 @@ QUERY = np.ones((3, DIM), np.float32)
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("original") / "my.index"
-    with Index.create(path, **CREATE) as made, made.writer() as writer:
+    with IndexFolder.create(path, **CREATE) as made, made.writer() as writer:
         writer.add("cells", make_batch(40), source("a"))
         writer.publish()
         writer.add("cells", make_batch(20, 1, "b", extra=list(range(20))), source("b"))
@@ -34,56 +36,56 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def index(original: Path, tmp_path: Path) -> Iterator[Index]:
+def index(original: Path, tmp_path: Path) -> Iterator[IndexFolder]:
     copy_tree(original, tmp_path / "my.index")
-    with Index.open(tmp_path / "my.index") as copy:
+    with IndexFolder.open(tmp_path / "my.index") as copy:
         yield copy
 
 
-def answers(index: Index) -> list[list[str]]:
+def answers(index: IndexFolder) -> list[list[str]]:
     snap = index.snapshot()
     return snap.knn("cells", QUERY, 9, "depth>110", engine="qdrant", exact=True).ids
 
 
-def folder(index: Index) -> Path:
+def folder(index: IndexFolder) -> Path:
     return index.path / "generations" / "2"
 
 
-def damage_metadata(index: Index) -> None:
+def damage_metadata(index: IndexFolder) -> None:
     (folder(index) / "metadata.duckdb").write_bytes(b"no database")
 
 
-def lose_metadata(index: Index) -> None:
+def lose_metadata(index: IndexFolder) -> None:
     (folder(index) / "metadata.duckdb").unlink()
 
 
-def stale_metadata(index: Index) -> None:
+def stale_metadata(index: IndexFolder) -> None:
     shutil.copy(index.path / "generations" / "1" / "metadata.duckdb", folder(index) / "metadata.duckdb")
 
 
-def lose_manifest(index: Index) -> None:
+def lose_manifest(index: IndexFolder) -> None:
     (folder(index) / "manifest.json").unlink()
 
 
-def damage_manifest(index: Index) -> None:
+def damage_manifest(index: IndexFolder) -> None:
     (folder(index) / "manifest.json").write_text('{"generation"')
 
 
-def lose_current(index: Index) -> None:
+def lose_current(index: IndexFolder) -> None:
     (index.path / "CURRENT").unlink()
 
 
-def lose_vectors(index: Index) -> None:
+def lose_vectors(index: IndexFolder) -> None:
     shutil.rmtree(index.path / "vectors")
 
 
-def damage_vectors(index: Index) -> None:
+def damage_vectors(index: IndexFolder) -> None:
     for path in (index.path / "vectors" / "cells" / "part-2").rglob("*"):
         if path.is_file() and path.stat().st_size < 1_000_000:
             path.write_bytes(b"\0" * 10)
 
 
-def swap_vectors(index: Index) -> None:
+def swap_vectors(index: IndexFolder) -> None:
     """Vectors of other shards, as if a part had been put back from an old copy."""
     manifest = folder(index) / "manifest.json"
     record = json.loads(manifest.read_text())
@@ -107,43 +109,45 @@ def swap_vectors(index: Index) -> None:
         (swap_vectors, "no part holds shards/cells/b-2.parquet"),
     ],
 )
-def test_harm_is_found_and_repaired(index: Index, harm: Callable[[Index], None], finds: str | None) -> None:
+def test_harm_is_found_and_repaired(
+    index: IndexFolder, harm: Callable[[IndexFolder], None], finds: str | None
+) -> None:
     expected = answers(index)
     rows = index.snapshot().table("cells")
     index.close()
     harm(index)
     if finds is None:
         with pytest.raises(InputError, match="index repair"):
-            index.verify()
+            verify_index(index)
     else:
-        problems = index.verify().problems
+        problems = verify_index(index).problems
         assert any(finds in line for line in problems), problems
     index.close()
-    report = index.repair()
+    report = repair_index(index)
     assert report.ok, report.problems
     assert (report.shards, report.rows) == (3, 67)
-    assert index.verify().ok
+    assert verify_index(index).ok
     assert answers(index) == expected
     assert index.snapshot().table("cells").equals(rows)
     with index.writer() as writer:
         assert writer.sources("bedfiles") == {"c": None}
 
 
-def test_damaged_shard_is_named_and_left_out_on_request(index: Index) -> None:
+def test_damaged_shard_is_named_and_left_out_on_request(index: IndexFolder) -> None:
     path = index.path / "shards" / "cells" / "a-1.parquet"
     content = bytearray(path.read_bytes())
     content[200] ^= 1
     path.write_bytes(content)
-    assert any("a-1.parquet (of a.h5ad) differs from its checksum" in p for p in index.verify().problems)
+    assert any("a-1.parquet (of a.h5ad) differs from its checksum" in p for p in verify_index(index).problems)
     with pytest.raises(InputError, match=r"1 shards .* damaged.*a-1\.parquet .*--drop-damaged"):
-        index.repair()
-    report = index.repair(drop_damaged=True)
+        repair_index(index)
+    report = repair_index(index, drop_damaged=True)
     assert report.ok
     assert "left out" in report.notes[0]
     assert index.snapshot().count("cells") == 20
 
 
-def test_shards_can_be_read_by_anything(index: Index) -> None:
+def test_shards_can_be_read_by_anything(index: IndexFolder) -> None:
     table = pq.read_table(index.path / "shards" / "cells" / "b-2.parquet")
     assert table.column_names == [
         "id",

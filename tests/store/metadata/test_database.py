@@ -10,14 +10,16 @@ from random_items import make_batch, source
 from store_questions import FILTERS, fill
 
 from atacsearch.errors import InputError
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
+from atacsearch.store.index.repair import repair_index
+from atacsearch.store.index.verify import verify_index
 from atacsearch.store.metadata import database as metadata
 from atacsearch.store.metadata.where import bind_where, parse_where, to_mask
 
-Make = Callable[..., Index]
+Make = Callable[..., IndexFolder]
 
 
-def database(index: Index) -> int:
+def database(index: IndexFolder) -> int:
     """Bytes of the current generation's file."""
     generation = index.snapshot().generation
     return (index.path / "generations" / str(generation) / metadata.FILE).stat().st_size
@@ -61,8 +63,8 @@ def test_added_rows_are_those_of_a_rebuild(new_index: Make, copies: list[bool]) 
     added, columns = snap.table("cells"), snap.columns("cells")
     assert columns["depth"].dtype == "double"
     assert columns["late"].n_distinct == 1
-    assert index.verify().ok
-    assert index.repair().ok
+    assert verify_index(index).ok
+    assert repair_index(index).ok
     again = index.snapshot()
     assert again.columns("cells") == columns
     assert again.table("cells").select(added.column_names).equals(added)
@@ -117,7 +119,7 @@ def test_ids_with_one_hash_are_told_apart(new_index: Make, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("where", FILTERS, ids=str)
-def test_ids_that_match_a_filter(filled: Index, where: str | list[str]) -> None:
+def test_ids_that_match_a_filter(filled: IndexFolder, where: str | list[str]) -> None:
     snap = filled.snapshot()
     bound = bind_where(parse_where(where), snap.manifest.columns["cells"], "cells")
     mask = to_mask(bound, snap.table("cells"))
@@ -128,10 +130,10 @@ def test_ids_that_match_a_filter(filled: Index, where: str | list[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Index:
+def filled(tmp_path_factory: pytest.TempPathFactory) -> IndexFolder:
     from random_items import CREATE
 
-    index = Index.create(tmp_path_factory.mktemp("rows") / "my.index", **CREATE)
+    index = IndexFolder.create(tmp_path_factory.mktemp("rows") / "my.index", **CREATE)
     fill(index)
     return index
 

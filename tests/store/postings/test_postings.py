@@ -12,7 +12,9 @@ import pytest
 from random_items import CREATE, DIM, make_batch, source
 
 from atacsearch.errors import InputError
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
+from atacsearch.store.index.repair import repair_index
+from atacsearch.store.index.verify import verify_index
 from atacsearch.store.postings import build as postings_build
 from atacsearch.store.postings.build import folder_of
 from atacsearch.store.postings.file import PostingsFile, PostingsWriter, Shards
@@ -40,12 +42,12 @@ def random_sets(rng: np.random.Generator, n: int) -> list[list[int]]:
     return found
 
 
-def reference(index: Index, kind: str) -> list[set[int]]:
+def reference(index: IndexFolder, kind: str) -> list[set[int]]:
     snap = index.snapshot()
     return [set(t.tolist()) for t in snap.tokens(kind, snap.all_ids(kind))]
 
 
-def check(index: Index, rng: np.random.Generator, kind: str = "cells") -> None:
+def check(index: IndexFolder, rng: np.random.Generator, kind: str = "cells") -> None:
     """Everything that postings answer, beside a walk over all sets."""
     truth = reference(index, kind)
     postings = index.snapshot().postings(kind)
@@ -82,7 +84,7 @@ def check(index: Index, rng: np.random.Generator, kind: str = "cells") -> None:
 @pytest.mark.parametrize("fan", [2, 8])
 @pytest.mark.parametrize("seed", range(2))
 def test_agrees_with_a_walk_over_all_sets(
-    new_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch, seed: int, fan: int
+    new_index: Callable[..., IndexFolder], monkeypatch: pytest.MonkeyPatch, seed: int, fan: int
 ) -> None:
     monkeypatch.setattr(postings_build, "FAN", fan)
     monkeypatch.setattr(postings_build, "MERGE_BYTES", 64)
@@ -100,7 +102,7 @@ def test_agrees_with_a_walk_over_all_sets(
                 writer.delete_source("cells", gone)
             writer.publish()
     check(index, rng)
-    report = index.verify()
+    report = verify_index(index)
     assert report.ok, report.problems
     assert not report.notes
     files = list(folder_of(index.path, "cells").iterdir())
@@ -109,7 +111,7 @@ def test_agrees_with_a_walk_over_all_sets(
         assert len(files) <= 2, "one for this generation and one for the last"
 
 
-def test_deleted_sources_are_passed_over(new_index: Callable[..., Index]) -> None:
+def test_deleted_sources_are_passed_over(new_index: Callable[..., IndexFolder]) -> None:
     index = new_index()
     with index.writer() as writer:
         writer.add("cells", sets_batch([[1, 2], [2]], "a"), source("a"))
@@ -124,7 +126,7 @@ def test_deleted_sources_are_passed_over(new_index: Callable[..., Index]) -> Non
     assert postings.n_postings(np.array([2])).tolist() in ([3], [1])
 
 
-def test_nothing_and_empty_sets(new_index: Callable[..., Index]) -> None:
+def test_nothing_and_empty_sets(new_index: Callable[..., IndexFolder]) -> None:
     index = new_index()
     empty = index.snapshot().postings("cells")
     assert (empty.n_rows, empty.totals(np.empty(0, np.int32), 2, 5).sum()) == (0, 0)
@@ -135,15 +137,15 @@ def test_nothing_and_empty_sets(new_index: Callable[..., Index]) -> None:
     assert postings.count_groups(np.array([0, 1]), np.array([4]), np.zeros(2, np.int32), 1)[0].tolist() == [
         [0]
     ]
-    assert index.verify().ok
+    assert verify_index(index).ok
 
 
-def test_an_older_index_gets_them_at_first_use(new_index: Callable[..., Index]) -> None:
+def test_an_older_index_gets_them_at_first_use(new_index: Callable[..., IndexFolder]) -> None:
     index = new_index()
     with index.writer() as writer:
         writer.add("cells", make_batch(30), source("a"))
     shutil.rmtree(index.path / "postings")
-    report = index.verify()
+    report = verify_index(index)
     assert report.ok
     assert "no posting file" in report.notes[0]
     said: list[str] = []
@@ -153,13 +155,13 @@ def test_an_older_index_gets_them_at_first_use(new_index: Callable[..., Index]) 
     assert row in postings.items(np.array([0, 1]), np.array(sorted(full)[:1]))[1].tolist()
     assert ["older version" in line for line in said] == [True]
     again: list[str] = []
-    with Index.open(index.path) as other:
+    with IndexFolder.open(index.path) as other:
         other.snapshot().postings("cells", again.append)
     assert not again
 
 
 def test_a_read_only_index_is_served_from_elsewhere(
-    new_index: Callable[..., Index], monkeypatch: pytest.MonkeyPatch
+    new_index: Callable[..., IndexFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = new_index()
     with index.writer() as writer:
@@ -181,7 +183,7 @@ def test_a_read_only_index_is_served_from_elsewhere(
 
 
 @pytest.fixture
-def one_file(new_index: Callable[..., Index]) -> tuple[Index, Path]:
+def one_file(new_index: Callable[..., IndexFolder]) -> tuple[IndexFolder, Path]:
     index = new_index()
     rng = np.random.default_rng(5)
     with index.writer() as writer:
@@ -191,19 +193,19 @@ def one_file(new_index: Callable[..., Index]) -> tuple[Index, Path]:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9, 0.97, 1.0])
-def test_a_changed_byte_is_noticed_and_repaired(one_file: tuple[Index, Path], share: float) -> None:
+def test_a_changed_byte_is_noticed_and_repaired(one_file: tuple[IndexFolder, Path], share: float) -> None:
     index, path = one_file
     data = bytearray(path.read_bytes())
     data[int(share * (len(data) - 1))] ^= 16
     path.write_bytes(data)
     with pytest.raises(InputError, match="index repair"):
         index.snapshot().postings("cells").totals(np.zeros(200, np.int32), 1, V)
-    assert any("postings" in line for line in index.verify().problems)
-    assert index.repair().ok
+    assert any("postings" in line for line in verify_index(index).problems)
+    assert repair_index(index).ok
     check(index, np.random.default_rng(1))
 
 
-def test_a_cut_off_file_is_noticed(one_file: tuple[Index, Path]) -> None:
+def test_a_cut_off_file_is_noticed(one_file: tuple[IndexFolder, Path]) -> None:
     index, path = one_file
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(InputError, match=r"damaged .* index repair"):
@@ -213,7 +215,7 @@ def test_a_cut_off_file_is_noticed(one_file: tuple[Index, Path]) -> None:
         index.snapshot().postings("cells")
 
 
-def test_a_damaged_file_does_not_stop_publishing(one_file: tuple[Index, Path]) -> None:
+def test_a_damaged_file_does_not_stop_publishing(one_file: tuple[IndexFolder, Path]) -> None:
     index, path = one_file
     path.write_bytes(b"x" * 500)
     with index.writer() as writer:
@@ -221,7 +223,7 @@ def test_a_damaged_file_does_not_stop_publishing(one_file: tuple[Index, Path]) -
     check(index, np.random.default_rng(2))
 
 
-def test_verify_finds_a_list_that_says_something_else(one_file: tuple[Index, Path]) -> None:
+def test_verify_finds_a_list_that_says_something_else(one_file: tuple[IndexFolder, Path]) -> None:
     index, path = one_file
     file = PostingsFile(path)
     (lists,) = file.in_range(0, file.n_tokens)
@@ -233,7 +235,7 @@ def test_verify_finds_a_list_that_says_something_else(one_file: tuple[Index, Pat
     with PostingsWriter(path, file.shards, file.record_head()) as writer:
         writer.add(0, np.cumsum(dense), items)
         writer.finish()
-    assert any("differ from the shards" in line for line in index.verify().problems)
+    assert any("differ from the shards" in line for line in verify_index(index).problems)
 
 
 def test_lists_of_any_shape_come_back(tmp_path: Path) -> None:
@@ -263,7 +265,7 @@ def _entropy(n: int, of: int) -> float:
     return of if p > 0.5 else of * -(p * np.log2(p) + (1 - p) * np.log2(1 - p))  # no code is below a bit
 
 
-def test_posting_files_are_of_their_universe(new_index: Callable[..., Index]) -> None:
+def test_posting_files_are_of_their_universe(new_index: Callable[..., IndexFolder]) -> None:
     assert CREATE["universe_digest"] == "u" * 64
     index = new_index()
     with index.writer() as writer:

@@ -11,9 +11,11 @@ import pytest
 from random_items import CREATE, DIM, source
 from store_questions import FILTERS, fill
 
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 from atacsearch.store.index.nearest import Engine
+from atacsearch.store.index.repair import repair_index
 from atacsearch.store.index.snapshot import Snapshot
+from atacsearch.store.index.verify import verify_index
 from atacsearch.store.types import Batch
 
 STORES = [
@@ -45,8 +47,8 @@ def store(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def filled(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
-    index = Index.create(tmp_path_factory.mktemp(store) / "my.index", **CREATE, **options(store))
+def filled(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IndexFolder]:
+    index = IndexFolder.create(tmp_path_factory.mktemp(store) / "my.index", **CREATE, **options(store))
     fill(index)
     yield index
     if store == "server":
@@ -54,7 +56,7 @@ def filled(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ind
     index.close()
 
 
-def drop_collections(index: Index) -> None:
+def drop_collections(index: IndexFolder) -> None:
     index.store.clean([], [], 0)
 
 
@@ -74,7 +76,7 @@ def queries() -> np.ndarray:
     return np.random.default_rng(9).normal(size=(12, DIM)).astype(np.float32)
 
 
-def test_exact_top_k(filled: Index, store: str, queries: np.ndarray) -> None:
+def test_exact_top_k(filled: IndexFolder, store: str, queries: np.ndarray) -> None:
     snap = filled.snapshot()
     answer = snap.knn("cells", queries, 10, exact=True, engine=engine(store))
     assert [set(ids) for ids in answer.ids] == truth(snap, queries, 10)
@@ -89,7 +91,7 @@ def test_exact_top_k(filled: Index, store: str, queries: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("where", FILTERS, ids=str)
-def test_filters(filled: Index, store: str, queries: np.ndarray, where: str | list[str]) -> None:
+def test_filters(filled: IndexFolder, store: str, queries: np.ndarray, where: str | list[str]) -> None:
     snap = filled.snapshot()
     everything = snap.knn("cells", queries[:2], 1_000, where, exact=True, engine=engine(store))
     expected = snap.knn("cells", queries[:2], 1_000, where, exact=True, engine="scan")
@@ -100,7 +102,7 @@ def test_filters(filled: Index, store: str, queries: np.ndarray, where: str | li
     assert np.isnan(top.distance).sum() == sum(5 - len(ids) for ids in top.ids)
 
 
-def test_exclusions(filled: Index, store: str, queries: np.ndarray) -> None:
+def test_exclusions(filled: IndexFolder, store: str, queries: np.ndarray) -> None:
     snap = filled.snapshot()
     ask = {"exact": True, "engine": engine(store)}
     ids = np.array(snap.all_ids("cells"))
@@ -124,7 +126,7 @@ def test_exclusions(filled: Index, store: str, queries: np.ndarray) -> None:
     ]
 
 
-def test_empty_and_lone_queries(filled: Index, store: str, queries: np.ndarray) -> None:
+def test_empty_and_lone_queries(filled: IndexFolder, store: str, queries: np.ndarray) -> None:
     snap = filled.snapshot()
     queries[1] = 0
     answer = snap.knn("cells", queries, 4, engine=engine(store))
@@ -139,7 +141,7 @@ def test_empty_and_lone_queries(filled: Index, store: str, queries: np.ndarray) 
 
 
 def test_old_snapshot_stays_as_it_was(
-    store: str, new_index: Callable[..., Index], batch: Callable[..., Batch], queries: np.ndarray
+    store: str, new_index: Callable[..., IndexFolder], batch: Callable[..., Batch], queries: np.ndarray
 ) -> None:
     index = new_index(**options(store))
     ask = {"exact": True, "engine": engine(store)}
@@ -152,19 +154,19 @@ def test_old_snapshot_stays_as_it_was(
         writer.publish()
         assert before.knn("cells", queries, 6, **ask).ids == expected.ids
         assert index.snapshot().knn("cells", queries, 6, **ask).ids != expected.ids
-    reopened = Index.open(index.path)
+    reopened = IndexFolder.open(index.path)
     assert reopened.snapshot().count("cells") == 240
     if store == "server":
         drop_collections(index)
     reopened.close()
 
 
-def test_verify_passes_and_repair_restores(filled: Index, store: str, queries: np.ndarray) -> None:
-    report = filled.verify()
+def test_verify_passes_and_repair_restores(filled: IndexFolder, store: str, queries: np.ndarray) -> None:
+    report = verify_index(filled)
     assert report.ok, report.problems
     assert (report.shards, report.rows, report.points) == (2, 550, 549)
     before = filled.snapshot().knn("cells", queries, 8, exact=True, engine=engine(store))
-    report = filled.repair()
+    report = repair_index(filled)
     assert report.ok, report.problems
     after = filled.snapshot().knn("cells", queries, 8, exact=True, engine=engine(store))
     assert after.ids == before.ids
@@ -172,7 +174,7 @@ def test_verify_passes_and_repair_restores(filled: Index, store: str, queries: n
 
 @pytest.mark.parametrize("store", ["embedded", "memory", pytest.param("server", marks=pytest.mark.server)])
 def test_float16(
-    store: str, new_index: Callable[..., Index], batch: Callable[..., Batch], queries: np.ndarray
+    store: str, new_index: Callable[..., IndexFolder], batch: Callable[..., Batch], queries: np.ndarray
 ) -> None:
     index = new_index(dtype="float16", vectors={"general": DIM, "second": 4}, **options(store))
     given = batch(200)
@@ -189,6 +191,6 @@ def test_float16(
     answer = snap.knn("cells", second[:3], 60, name="second", engine="qdrant", exact=True)
     assert [len(ids) for ids in answer.ids] == [50, 50, 50]
     assert [ids[0] for ids in answer.ids] == given.ids[:3]
-    assert index.verify().ok
+    assert verify_index(index).ok
     if store == "server":
         drop_collections(index)

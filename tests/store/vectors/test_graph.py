@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from random_items import make_batch, source
 
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 from atacsearch.store.vectors import exact as scan
 from atacsearch.store.vectors.exact import top_k
 
@@ -16,7 +16,7 @@ DIM = 512
 
 
 @pytest.fixture
-def large(new_index: Callable[..., Index]) -> Index:
+def large(new_index: Callable[..., IndexFolder]) -> IndexFolder:
     index = new_index(vectors={"general": DIM})
     given = make_batch(12_000, dim=DIM)
     rng = np.random.default_rng(4)
@@ -26,7 +26,7 @@ def large(new_index: Callable[..., Index]) -> Index:
     return index
 
 
-def test_recall_of_the_graph(large: Index) -> None:
+def test_recall_of_the_graph(large: IndexFolder) -> None:
     snap = large.snapshot()
     queries = snap.vectors("cells", snap.all_ids("cells")[:200])
     for where in (None, "cell_type='B cell'", "depth>190"):

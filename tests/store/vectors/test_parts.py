@@ -16,14 +16,15 @@ from hypothesis import strategies as st
 from random_items import DIM, make_batch, source
 
 from atacsearch.store.columns import payload_key, payload_values
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
+from atacsearch.store.index.verify import verify_index
 from atacsearch.store.manifest import ShardEntry
 from atacsearch.store.metadata.where import bind_where, matches, parse_where, to_mask
 from atacsearch.store.types import Column
-from atacsearch.store.vectors import base as vectors
 from atacsearch.store.vectors import embedded
+from atacsearch.store.vectors import parts as part_plan
 
-Make = Callable[..., Index]
+Make = Callable[..., IndexFolder]
 
 
 def shard(number: int, points: int) -> ShardEntry:
@@ -33,22 +34,22 @@ def shard(number: int, points: int) -> ShardEntry:
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=30), st.integers(40, 90))
 def test_division_is_even_and_bounded(sizes: list[int], most: int) -> None:
     shards = [shard(i, n) for i, n in enumerate(sizes)]
-    groups = vectors.divide(shards, most)
+    groups = part_plan.divide(shards, most)
     assert [s for group in groups for s in group] == shards
     assert all(sum(s.n_points for s in group) <= most for group in groups)
     assert len(groups) <= 2 * -(-sum(sizes) // most) + 1
 
 
 def test_a_shard_larger_than_a_part_stays_whole() -> None:
-    groups = vectors.divide([shard(0, 10), shard(1, 500), shard(2, 10)], 100)
+    groups = part_plan.divide([shard(0, 10), shard(1, 500), shard(2, 10)], 100)
     assert [[s.number for s in group] for group in groups] == [[0], [1], [2]]
 
 
 @pytest.mark.parametrize("engine", ["qdrant", "auto"])
 def test_several_parts_answer_as_one(new_index: Make, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
     """Random sources in random publishes: exact answers over all parts are those of the scan."""
-    monkeypatch.setattr(vectors, "MAX_PART", 120)
-    monkeypatch.setattr(vectors, "SMALL_PART", 10)
+    monkeypatch.setattr(part_plan, "MAX_PART", 120)
+    monkeypatch.setattr(part_plan, "SMALL_PART", 10)
     index = new_index()
     rng = np.random.default_rng(3)
     queries = rng.normal(size=(9, DIM)).astype(np.float32)
@@ -72,11 +73,11 @@ def test_several_parts_answer_as_one(new_index: Make, monkeypatch: pytest.Monkey
                 assert [set(i) for i in found.ids] == [set(i) for i in best.ids]
                 np.testing.assert_allclose(found.distance, best.distance, atol=1e-5)
     assert len(index.snapshot().manifest.parts_of("cells")) > 2
-    assert index.verify().ok
+    assert verify_index(index).ok
 
 
 @pytest.fixture
-def quantised(new_index: Make, monkeypatch: pytest.MonkeyPatch) -> Index:
+def quantised(new_index: Make, monkeypatch: pytest.MonkeyPatch) -> IndexFolder:
     """3,000 cells around 30 centres, held as int8 with a graph."""
     monkeypatch.setattr(embedded, "QUANTISED", 100_000)
     monkeypatch.setattr(embedded, "FULL_SCAN", 50)
@@ -89,7 +90,7 @@ def quantised(new_index: Make, monkeypatch: pytest.MonkeyPatch) -> Index:
     return index
 
 
-def test_int8_parts_verify_and_answer_nearly_exactly(quantised: Index) -> None:
+def test_int8_parts_verify_and_answer_nearly_exactly(quantised: IndexFolder) -> None:
     snap = quantised.snapshot()
     queries = snap.vectors("cells", snap.all_ids("cells")[:100])
     for where in (None, "side=left", "depth>=110", "cell_type='B cell'", "depth=150"):
@@ -102,14 +103,14 @@ def test_int8_parts_verify_and_answer_nearly_exactly(quantised: Index) -> None:
     exact = snap.knn("cells", queries, 10, exact=True, engine="qdrant")
     best = snap.knn("cells", queries, 10, engine="scan")
     np.testing.assert_allclose(exact.distance, best.distance, atol=1e-3)
-    report = quantised.verify()
+    report = verify_index(quantised)
     assert report.ok, report.problems
     assert report.points == 3_000
     files = {p.name for p in quantised.path.glob("vectors/cells/*/**/*") if "quantized" in p.name}
     assert files, "the part holds no int8 vectors"
 
 
-def test_a_common_filter_that_holds_far_away_still_gives_k(quantised: Index) -> None:
+def test_a_common_filter_that_holds_far_away_still_gives_k(quantised: IndexFolder) -> None:
     """Half of the cells meet the filter, none of the nearest ones do: the engine's own filter answers."""
     snap = quantised.snapshot()
     store = quantised.store
@@ -195,7 +196,7 @@ def test_parts_are_read_ahead_once_each_and_after_the_first_answer(
 
     monkeypatch.setattr(embedded, "read_ahead", ahead)
     monkeypatch.setattr(embedded.EmbeddedStore, "_search_part", ask)
-    snap = Index.open(index.path).snapshot()
+    snap = IndexFolder.open(index.path).snapshot()
     names = {part.name for part in snap.manifest.parts_of("cells")}
     query = np.ones(DIM, np.float32)
     snap.knn("cells", query, 3, engine="qdrant")

@@ -11,15 +11,14 @@ from random_items import CREATE, DIM, make_batch, source
 
 from atacsearch.errors import InputError
 from atacsearch.store.index import nearest as nearest_items
-from atacsearch.store.index.index import Index
+from atacsearch.store.index.folder import IndexFolder
 from atacsearch.store.index.snapshot import Snapshot
-from atacsearch.store.vectors import base as vectors
-from atacsearch.store.vectors import stream
+from atacsearch.store.vectors import parts, stream
 from atacsearch.store.vectors.base import normalised
-from atacsearch.store.vectors.blocks import vector_blocks
+from atacsearch.store.vectors.chunks import vector_chunks
 from atacsearch.store.vectors.stream import Bound, nearest, worth_streaming
 
-Make = Callable[..., Index]
+Make = Callable[..., IndexFolder]
 WIDE_DIM = 64  # enough for a bound of fewer columns
 
 
@@ -56,13 +55,13 @@ def directed(n: int, seed: int, dim: int = WIDE_DIM, noise: float = 0.05) -> np.
 
 
 @pytest.fixture(params=["any direction", "few directions"], scope="module")
-def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IndexFolder]:
     """Several parts and shards, one source deleted, one replaced, some cells without a vector."""
     options = {**CREATE, "vectors": {"general": WIDE_DIM}}
-    index = Index.create(tmp_path_factory.mktemp("stream") / "my.index", **options)
+    index = IndexFolder.create(tmp_path_factory.mktemp("stream") / "my.index", **options)
     with pytest.MonkeyPatch.context() as patch, index.writer() as writer:
-        patch.setattr(vectors, "MAX_PART", 300)
-        patch.setattr(vectors, "SMALL_PART", 10)
+        patch.setattr(parts, "MAX_PART", 300)
+        patch.setattr(parts, "SMALL_PART", 10)
         for number, (name, n) in enumerate({"a": 250, "b": 170, "c": 90, "d": 3, "e": 131}.items()):
             cells = make_batch(n, number, name, dim=WIDE_DIM)
             if request.param == "few directions":
@@ -93,7 +92,9 @@ def check_alike(
     "where", [None, "cell_type='B cell'", "depth>150 and doublet=true", "cell_type=nothing"]
 )
 @pytest.mark.parametrize("k", [1, 10, 200])
-def test_answers_of_the_scan_in_memory(filled: Index, streamed: list[int], k: int, where: str | None) -> None:
+def test_answers_of_the_scan_in_memory(
+    filled: IndexFolder, streamed: list[int], k: int, where: str | None
+) -> None:
     snap = filled.snapshot()
     assert len(snap.manifest.parts_of("cells")) > 1
     queries = np.concatenate([directed(23, 5), np.random.default_rng(6).normal(size=(14, WIDE_DIM))])
@@ -101,7 +102,7 @@ def test_answers_of_the_scan_in_memory(filled: Index, streamed: list[int], k: in
     assert streamed == [37]
 
 
-def test_more_neighbours_than_there_are(filled: Index, streamed: list[int]) -> None:
+def test_more_neighbours_than_there_are(filled: IndexFolder, streamed: list[int]) -> None:
     snap = filled.snapshot()
     found = snap.knn("cells", directed(7, 5), 999)
     points = snap.points("cells")
@@ -111,7 +112,7 @@ def test_more_neighbours_than_there_are(filled: Index, streamed: list[int]) -> N
     assert streamed == [7]
 
 
-def test_queries_without_a_vector(filled: Index, streamed: list[int]) -> None:
+def test_queries_without_a_vector(filled: IndexFolder, streamed: list[int]) -> None:
     snap = filled.snapshot()
     queries = directed(8, 5)
     queries[[0, 5]] = 0
@@ -124,7 +125,7 @@ def test_queries_without_a_vector(filled: Index, streamed: list[int]) -> None:
 
 
 def test_unwanted_ids_and_sources(
-    filled: Index, streamed: list[int], monkeypatch: pytest.MonkeyPatch
+    filled: IndexFolder, streamed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     snap = filled.snapshot()
     queries = directed(9, 5)
@@ -179,7 +180,7 @@ def test_float16_and_named_vectors(new_index: Make, streamed: list[int]) -> None
     assert streamed == [20, 6, 6]
 
 
-def test_a_shard_that_cannot_be_read_is_named(filled: Index, streamed: list[int]) -> None:
+def test_a_shard_that_cannot_be_read_is_named(filled: IndexFolder, streamed: list[int]) -> None:
     snap = filled.snapshot()
     path = filled.path / snap.manifest.shards_of("cells")[1].file
     whole = path.read_bytes()
@@ -196,19 +197,19 @@ def test_a_shard_that_cannot_be_read_is_named(filled: Index, streamed: list[int]
     check_alike(snap, directed(7, 5), 3)
 
 
-def test_blocks_hold_every_vector_once(filled: Index) -> None:
+def test_chunks_hold_every_vector_once(filled: IndexFolder) -> None:
     snap = filled.snapshot()
     shards = snap.manifest.shards_of("cells")
     whole = normalised(snap.vectors("cells", snap.all_ids("cells")))
     mask = np.random.default_rng(0).random(len(whole)) < 0.6
     for size, some in ((1, None), (50, None), (50, mask), (5_000, mask)):
-        found = list(vector_blocks(snap.index, shards, "general", size, some))
+        found = list(vector_chunks(snap.index, shards, "general", size, some))
         rows = np.concatenate([rows for rows, _ in found])
         assert all(len(rows) == size for rows, _ in found[:-1])
         wanted = whole.any(1) if some is None else whole.any(1) & some
         np.testing.assert_array_equal(rows, np.flatnonzero(wanted))
         np.testing.assert_array_equal(np.concatenate([values for _, values in found]), whole[rows])
-    assert list(vector_blocks(snap.index, shards, "general", 50, np.zeros(len(whole), bool))) == []
+    assert list(vector_chunks(snap.index, shards, "general", 50, np.zeros(len(whole), bool))) == []
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.5, 5.0])

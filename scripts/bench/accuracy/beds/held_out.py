@@ -174,8 +174,9 @@ def _made(
 def _vectors(model: Path, manifest: Path, labels: Sequence[str], genome: str | None) -> dict[str, Any]:
     from atacsearch.model.checkpoints.checkpoint import load_model
     from atacsearch.model.encoding.encoder import Encoder
-    from atacsearch.readers.inputs.open import ReadOptions, read_items
+    from atacsearch.readers.inputs.open import open_input
+    from atacsearch.readers.options import ReadOptions
 
     loaded = load_model(model)
-    (items,) = read_items(manifest, loaded.universe, ReadOptions(genome=genome))
+    (items,) = open_input(manifest, loaded.universe, ReadOptions(genome=genome))
     return Encoder(loaded).encode_as(list(labels), items.sets)

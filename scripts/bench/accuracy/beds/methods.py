@@ -51,8 +51,9 @@ def read_files(
     Returns:
         The files (with `role`: both, reference or query), and how many are of another genome and left out.
     """
-    from atacsearch.readers.inputs.open import ReadOptions, read_items
+    from atacsearch.readers.inputs.open import open_input
     from atacsearch.readers.inputs.universes import universe_from_inputs
+    from atacsearch.readers.options import ReadOptions
     from atacsearch.tokens.universe import Universe
 
     if query is None or query.resolve() == table.resolve():
@@ -74,7 +75,7 @@ def read_files(
         made.save(scratch)
         scratch.rename(path)
     regions = Universe.load(path, genome=genome)
-    (items,) = read_items(manifest, regions, ReadOptions(genome=genome))
+    (items,) = open_input(manifest, regions, ReadOptions(genome=genome))
     matrix = items.sets.to_csr(len(regions)).astype(np.float32)
     matrix.data[:] = 1.0
     return BedFiles(columns, matrix, genome), len(rows) - len(kept)

@@ -34,8 +34,9 @@ def read_pair(
     Raises:
         SystemExit: a column is missing; the message lists those that exist.
     """
-    from atacsearch.readers.inputs.open import ReadOptions, read_items
+    from atacsearch.readers.inputs.open import open_input
     from atacsearch.readers.inputs.universes import universe_from_inputs
+    from atacsearch.readers.options import ReadOptions
     from atacsearch.tokens.universe import Universe
 
     if universe is not None:
@@ -43,7 +44,7 @@ def read_pair(
     else:
         regions = universe_from_inputs([reference], genome)
     options = ReadOptions(genome=genome)
-    sides = [_side(read_items(path, regions, options), path, label, batch) for path in (reference, query)]
+    sides = [_side(open_input(path, regions, options), path, label, batch) for path in (reference, query)]
     matrix = _stack([binary(sets.to_csr(len(regions))) for sets, *_ in sides])
     ids = np.array([name for _, names, *_ in sides for name in names])
     if len(set(ids.tolist())) < len(ids):  # barcodes that both files use

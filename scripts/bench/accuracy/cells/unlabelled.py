@@ -24,7 +24,8 @@ def vectors_without_labels(cells: Cells, way: str, seed: int) -> npt.NDArray[np.
     """
     from atacsearch.model.checkpoints.checkpoint import load_model
     from atacsearch.model.encoding.encoder import Encoder
-    from atacsearch.training.recipes.workflow import prepare
+    from atacsearch.training.recipes.inputs import prepare
+    from atacsearch.training.recipes.options import RunOptions
     from atacsearch.training.trainer.warm_start import warm_start
 
     everyone = np.arange(len(cells.ids))
@@ -33,7 +34,7 @@ def vectors_without_labels(cells: Cells, way: str, seed: int) -> npt.NDArray[np.
         source = write_fold(cells, Fold("all", everyone, everyone[:1]), folder).query.with_name(
             "reference.h5ad"
         )
-        work = prepare([source], universe=cells.universe, seed=seed)
+        work = prepare([source], RunOptions(universe=cells.universe, seed=seed))
         if way == "warm start":
             warm_start(work.model, work.sets, seed=seed)
             model = work.model
