@@ -62,13 +62,14 @@ class HeldOut:
     @property
     def right(self) -> npt.NDArray[np.bool_]:
         """[m] whether the call is the truth."""
-        return self.called == self.truth
+        return np.equal(self.called, self.truth)
 
     def weights(self) -> Floats:
         """[m] weights by which every group counts alike, adding up to 1."""
         counts = np.bincount(self.group, minlength=len(self.groups)).astype(np.float64)
-        weights = 1.0 / counts[self.group]
-        return weights / weights.sum()
+        weights: Floats = 1.0 / counts[self.group]
+        weights /= weights.sum()
+        return weights
 
     def log_loss(self) -> float:
         """Mean negative log probability of the truth, every group counted alike."""

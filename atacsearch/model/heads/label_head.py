@@ -65,7 +65,7 @@ class PlainHead:
     @property
     def dim(self) -> int:
         """Width d of the vectors."""
-        return self.table.shape[1]
+        return int(self.table.shape[1])
 
     def vectors(self, sets: TokenSets) -> npt.NDArray[np.float32]:
         """[n, d] float32; zeros for a set without any region of weight."""
@@ -175,7 +175,7 @@ class ResidualHead:
     @property
     def dim(self) -> int:
         """Width d of the vectors."""
-        return self.table.shape[1]
+        return int(self.table.shape[1])
 
     @cached_property
     def _table(self) -> npt.NDArray[np.float32]:

@@ -117,7 +117,8 @@ class Projection(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, d] to [n, d]."""
-        return self.second(F.relu(self.first(x)))
+        out: Tensor = self.second(F.relu(self.first(x)))
+        return out
 
 
 def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
