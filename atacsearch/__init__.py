@@ -17,6 +17,7 @@ from .tokens.files import register_file_tokenizer
 
 if TYPE_CHECKING:
     from .answers import Answer, Calls, Differences, Explanation, Hits, Overlaps
+    from .api import train
     from .api.embed import Vectors, embed
     from .api.tokenize import build_universe, read_fragments, tokenize
     from .errors import AtacsearchError, DigestError, GenomeError, InputError, LockedError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .readers.items import Items
     from .tokens.token_sets import TokenSets
     from .tokens.universe import Universe
+    from .training.recipes.trained import Trained
 
 register_file_tokenizer("atacsearch.readers.inputs.open:tokenize_file")
 
@@ -45,6 +47,7 @@ _HOMES = {
     "LockedError": "errors",
     "Overlaps": "answers",
     "TokenSets": "tokens.token_sets",
+    "Trained": "training.recipes.trained",
     "Universe": "tokens.universe",
     "Vectors": "api.embed",
     "build_universe": "api.tokenize",
@@ -54,6 +57,7 @@ _HOMES = {
     "open_index": "index",
     "read_fragments": "api.tokenize",
     "tokenize": "api.tokenize",
+    "train": "api.train",
 }
 
 __all__ = [
@@ -72,6 +76,7 @@ __all__ = [
     "LockedError",
     "Overlaps",
     "TokenSets",
+    "Trained",
     "Universe",
     "Vectors",
     "__version__",
@@ -82,13 +87,15 @@ __all__ = [
     "open_index",
     "read_fragments",
     "tokenize",
+    "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'atacsearch' has no attribute {name!r}")
-    value = getattr(import_module(f"atacsearch.{_HOMES[name]}"), name)
+    home = import_module(f"atacsearch.{_HOMES[name]}")
+    value = home if name == "train" else getattr(home, name)
     globals()[name] = value
     return value
 

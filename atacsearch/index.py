@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from .query.session import Notify, Progress, Session, no_progress, silent
 from .questions import Questions, words_of
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .query.regions.contexts import RegionsAdded
     from .readers.inputs.memory import Inputs
     from .readers.options import Counting, ReadOptions
+    from .store.index.status import IndexStatus
     from .store.index.verify import Verification
 
 
@@ -252,11 +253,11 @@ class Index(Questions):
 
     # -- the index itself -----------------------------------------------------------------------------
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> IndexStatus:
         """What the index holds: digests, generation, and for each collection items, labels and filters.
 
         Example:
-            >>> index.status()["collections"]["cells"]["items"]
+            >>> index.status().collections["cells"].items
             60
         """
         return self._session.index.status()

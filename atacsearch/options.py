@@ -20,7 +20,9 @@ class Option:
         metavar: how the value is called in help.
         choices: the values that may be given; None for any.
         minimum, maximum: bounds of a number, both inclusive.
+        above: a bound that a number must be larger than.
         multiple: whether the flag may be repeated.
+        text: whether a path is taken as it is typed: it may be the name of something that is no file.
     """
 
     help: str
@@ -30,6 +32,8 @@ class Option:
     minimum: float | None = None
     maximum: float | None = None
     multiple: bool = False
+    above: float | None = None
+    text: bool = False
 
 
 def option(
@@ -42,7 +46,9 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     multiple: bool = False,
+    above: float | None = None,
+    text: bool = False,
 ) -> Any:
     """A dataclass field with its `Option`; see there for the arguments."""
-    about = Option(help, flag, metavar, choices, minimum, maximum, multiple)
+    about = Option(help, flag, metavar, choices, minimum, maximum, multiple, above, text)
     return field(default=default, metadata={"option": about})

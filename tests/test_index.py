@@ -49,7 +49,7 @@ def test_additions_and_status(world: World, path: Path) -> None:
     assert index.add_beds(bed).skipped == (str(bed),)
     assert set(index.add_regions("cell_type").contexts) == {"B", "NK"}
     assert index.add_regions("cell_type").unchanged == ("B", "NK")
-    assert index.status()["collections"]["bedfiles"]["items"] == 1
+    assert index.status().collections["bedfiles"].items == 1
     more = write_h5ad(world.folder / "more.h5ad", 7, 4)
     assert index.add_cells([more]).added == {str(more): 4}
     assert set(index.add_regions("cell_type", contexts="B").contexts) == {"B"}

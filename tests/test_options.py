@@ -19,6 +19,7 @@ from atacsearch.query.ingest.options import AddOptions, CalibrateOptions, Region
 from atacsearch.query.regions.options import CompareOptions, CompareQuery, OverlapOptions, OverlapQuery
 from atacsearch.query.search.options import SearchOptions, SearchQuery
 from atacsearch.readers.options import READING, ReadOptions
+from atacsearch.training.recipes.options import BatchOptions, BulkOptions, CelltypeOptions, PretrainOptions
 
 # Command, method or function, the tables that both are made of, fields of them that neither has, and what only one
 # side has: Python returns tables and takes callbacks, the command line writes files and chooses a device at each call.
@@ -44,6 +45,10 @@ CASES: list[Case] = [
     ("tokenize", ats.tokenize, (TokenizeOptions, ReadOptions), set()),
     ("embed", ats.embed, (EmbedOptions, ReadOptions), set()),
     ("universe build", ats.build_universe, (UniverseOptions,), set()),
+    ("train pretrain", ats.train.pretrain, (PretrainOptions, ReadOptions), set()),
+    ("train celltype", ats.train.celltype, (CelltypeOptions, ReadOptions), set()),
+    ("train batch", ats.train.batch, (BatchOptions, ReadOptions), set()),
+    ("train bulk", ats.train.bulk, (BulkOptions, ReadOptions), set()),
 ]
 IDS = [case[0] for case in CASES]
 

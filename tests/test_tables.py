@@ -1,9 +1,10 @@
-"""The four forms of a table."""
+"""The four forms of a table, and the one that a terminal gets."""
 
 from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from atacsearch.errors import InputError
-from atacsearch.tables import write_record, write_table
+from atacsearch.tables import MOST_DRAWN_ROWS, write_record, write_table
 
 
 @pytest.fixture
@@ -55,6 +56,84 @@ def test_aligned_table_has_one_line_a_row(table: pa.Table) -> None:
     lines = text(table, "table").splitlines()
     assert len(lines) == 5
     assert lines[2].startswith("a     ")
+
+
+class Terminal(io.StringIO):
+    """Text that says of itself that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def hits() -> pa.Table:
+    return pa.table(
+        {
+            "id": ["sample1#AAACCCAAGAAACACT-1", "[red]:smile:", None],
+            "cell_type": ["CD4 memory T cell of a long name", "b\tc", "NK"],
+            "rank": [1, 2, 3],
+            "distance": [0.123456, 1e-12, None],
+        }
+    )
+
+
+def on_terminal(table: pa.Table, width: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("COLUMNS", str(width))
+    out = Terminal()
+    write_table(table, "table", stream=out)
+    return out.getvalue().splitlines()
+
+
+def without_styles(lines: list[str]) -> list[str]:
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
+
+
+def test_a_terminal_gets_a_drawn_table_as_wide_as_it_is(
+    hits: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    wide = without_styles(on_terminal(hits, 120, monkeypatch))
+    assert len(wide) == 5
+    assert wide[0].split() == ["id", "cell_type", "rank", "distance"]
+    assert wide[2].endswith("     1    0.1235")
+    assert wide[3].startswith("[red]:smile: ")
+    assert "b\\tc" in wide[3]
+    narrow = without_styles(on_terminal(hits, 50, monkeypatch))
+    assert max(map(len, narrow)) <= 50
+    whole = "".join("".join(line.split()) for line in narrow)
+    assert all(number in whole for number in ("0.1235", "1e-12"))
+    assert "".join(line[: narrow[2].index("CD4")].strip() for line in narrow[2:]).startswith(
+        "sample1#AAACCCAAGAAACACT-1"
+    )
+
+
+def test_no_colour_ever_reaches_a_terminal_that_asks_for_none(
+    hits: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert not re.search(
+        r"\x1b\[[0-9;]*(3[0-9]|4[0-9]|9[0-9])", "\n".join(on_terminal(hits, 120, monkeypatch))
+    )
+
+
+def test_a_pipe_gets_every_value_whole_whatever_the_terminal(
+    hits: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert text(hits, "table").splitlines() == [
+        "id                          cell_type                         rank  distance",
+        "--------------------------  --------------------------------  ----  --------",
+        "sample1#AAACCCAAGAAACACT-1  CD4 memory T cell of a long name     1    0.1235",
+        "[red]:smile:                b\\tc                                 2     1e-12",
+        "                            NK                                   3",
+    ]
+
+
+def test_a_long_table_is_plain_on_a_terminal_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = pa.table({"item": [f"cell {i} of many" for i in range(MOST_DRAWN_ROWS + 1)]})
+    assert on_terminal(long, 10, monkeypatch)[:3] == ["item", "-----------------", "cell 0 of many"]
 
 
 @pytest.mark.parametrize("format", ["table", "tsv", "json"])

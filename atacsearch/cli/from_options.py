@@ -59,10 +59,11 @@ def click_option(f: Field[Any], hint: Any) -> Callable[[F], F]:
     default = None if f.default is MISSING else f.default
     kind, is_flag = _kind(_plain(hint), about)
     if is_flag:
-        return click.option(*flags, f.name, is_flag=True, default=bool(default), help=about.help)
+        pair = [about.flag] if about.flag else flags
+        return click.option(*pair, f.name, is_flag=True, default=bool(default), help=about.help)
     if typing.get_origin(hint) is tuple and not about.multiple:
         return click.option(*flags, f.name, callback=comma_separated, metavar=about.metavar, help=about.help)
-    shown = default not in (None, (), 0) or (isinstance(default, float))
+    shown = default not in (None, ())
     return click.option(
         *flags,
         f.name,
@@ -83,7 +84,7 @@ def _plain(hint: Any) -> Any:
             return Path
         return _plain(left[0])
     if typing.get_origin(hint) is tuple:
-        return typing.get_args(hint)[0]
+        return _plain(typing.get_args(hint)[0])
     return hint
 
 
@@ -93,15 +94,16 @@ def _kind(hint: Any, about: Option) -> tuple[click.ParamType | None, bool]:
         return click.Choice(about.choices), False
     if hint is bool:
         return None, True
-    if hint is Path:
+    if hint is Path and not about.text:
         return click.Path(exists=True, dir_okay=False, path_type=Path), False
-    low, high = about.minimum, about.maximum
+    low, high = about.above if about.minimum is None else about.minimum, about.maximum
     bounded = low is not None or high is not None
     if hint is int:
         whole = click.IntRange(None if low is None else int(low), None if high is None else int(high))
         return whole if bounded else click.INT, False
     if hint is float:
-        return click.FloatRange(low, high) if bounded else click.FLOAT, False
+        open_below = about.above is not None
+        return click.FloatRange(low, high, min_open=open_below) if bounded else click.FLOAT, False
     return click.STRING, False
 
 

@@ -50,8 +50,8 @@ def create(index_path: Path, model: str, genes: Path | None, url: str | None) ->
     from .messages import say
 
     with create_index(index_path, model, genes=genes, url=url) as made:
-        status = made.status()
-    say(f"{index_path}: created; genome {status['genome'] or 'unknown'}, model {status['model_digest'][:12]}")
+        info = made.status().info
+    say(f"{index_path}: created; genome {info.genome or 'unknown'}, model {info.model_digest[:12]}")
 
 
 def _report(index_path: str, words: str, done: Added) -> None:
@@ -156,7 +156,7 @@ def status(index_path: str, output: Output) -> None:
     from ..index import open_index
 
     with open_index(index_path) as opened:
-        output.write_record(opened.status())
+        output.write_record(opened.status().to_dict())
 
 
 @index.command()

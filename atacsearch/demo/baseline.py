@@ -9,10 +9,13 @@ components and number of neighbours are the same whatever the data: nothing is t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 Labels = npt.NDArray[np.object_]
 
@@ -28,12 +31,12 @@ class TfIdf:
     idf: npt.NDArray[np.float64]
 
     @classmethod
-    def fit(cls, matrix: Any) -> TfIdf:
+    def fit(cls, matrix: csr_matrix) -> TfIdf:
         """Count on `matrix` [n_cells, n_peaks], scipy sparse; only which entries are non-zero matters."""
         open_cells = np.asarray((matrix != 0).sum(axis=0)).ravel()
         return cls(np.log1p(matrix.shape[0] / (1.0 + open_cells)))
 
-    def transform(self, matrix: Any) -> Any:
+    def transform(self, matrix: csr_matrix) -> csr_matrix:
         """IDF of the open peaks of `matrix`, CSR [n_cells, n_peaks] float32 in rows of unit length; an empty
         cell stays zero.
         """
@@ -45,9 +48,9 @@ class TfIdf:
 
 
 def transfer(
-    reference: Any,
+    reference: csr_matrix,
     labels: Labels,
-    query: Any,
+    query: csr_matrix,
     *,
     fit_on_query: bool = False,
     components: int = 50,

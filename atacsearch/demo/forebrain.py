@@ -6,22 +6,47 @@ field of a cell's name; the labels of the query replicate are used for scoring a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from .baseline import transfer
-from .outcome import Experiment, Method
+from .outcome import Example, Experiment, Method
 from .runner import Runner
-from .scores import score
-from .steps import embedded, example, panels, read_calls
+from .steps import Files, baselines, embedded, example, panels, read_calls
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
 
 KEY = "forebrain"
 LABEL = "celltype"
 # A peak of this data set 3 kb into Csf1r, where the microglial enhancer FIRE is described (Rojo et al. 2019,
 # doi:10.1038/s41467-019-11053-8); 1-based and inclusive.
 ENHANCER = "chr18:61,108,408-61,108,907"
+
+
+@dataclass(frozen=True)
+class _Split:
+    """The cells, and which of them are query.
+
+    Attributes:
+        cells: all of them, as an `anndata.AnnData`.
+        is_query: [n_cells] bool.
+        reference, query: the two files; the query's has no labels.
+    """
+
+    cells: AnnData
+    is_query: npt.NDArray[np.bool_]
+    reference: Path
+    query: Path
+
+    @property
+    def truth(self) -> pd.Series[str]:
+        """Label of each cell."""
+        return self.cells.obs[LABEL].astype(str)
 
 
 def run_forebrain(runner: Runner, source: Path) -> Experiment:
@@ -34,77 +59,32 @@ def run_forebrain(runner: Runner, source: Path) -> Experiment:
     Returns:
         Scores, pictures and example searches.
     """
-    folder = Path(KEY)
-    folder.mkdir()
-    reference, query = folder / "reference.h5ad", folder / "query.h5ad"
+    files = Files(Path(KEY))
+    files.folder.mkdir()
     with runner.step(KEY, "split the cells by replicate"):
-        cells = _read(source)
-        is_query = np.array([name.split("_")[1] == "rep2" for name in cells.obs_names])
-        truth = cells.obs[LABEL].astype(str)
-        cells[~is_query].copy().write_h5ad(reference)
-        unlabelled = cells[is_query].copy()
-        del unlabelled.obs[LABEL]
-        unlabelled.write_h5ad(query)
-
-    model, index, calls_file = folder / "model", folder / "index", folder / "calls.tsv"
-    runner.command(
-        KEY,
-        "train a model on the reference cells",
-        runner.with_device(
-            ["train", "celltype", reference, "--label", LABEL, "--genome", "mm10", "-o", model]
-        ),
-    )
-    runner.command(KEY, "create the index", ["index", "create", index, "--model", model])
-    notes = runner.command(
-        KEY, "add the reference cells", runner.with_device(["index", "add-cells", index, reference])
-    )
-    notes += runner.command(
-        KEY,
-        "annotate the query cells",
-        runner.with_device(["annotate", query, "--index", index, "--label", LABEL, "-o", calls_file]),
-    )
-    runner.command(
-        KEY,
-        "embed the query cells for the pictures",
-        runner.with_device(["embed", query, "--model", model, "-o", folder / "query.parquet"]),
-    )
-
-    with runner.step(KEY, "baseline: TF-IDF, SVD, nearest neighbours"):
-        inputs = (cells.X[~is_query], truth[~is_query].to_numpy(object), cells.X[is_query])
-        alone, both = (transfer(*inputs, fit_on_query=fit) for fit in (False, True))
-
-    calls = read_calls(calls_file)
+        split = _split(source, files.folder)
+    notes = _train_and_annotate(runner, files, split)
+    cells, is_query, truth = split.cells, split.is_query, split.truth
     true = truth[is_query].tolist()
-    ours = calls.score(dict(zip(unlabelled.obs_names, true, strict=True)))
-    methods = (
-        Method("atacsearch", "reference alone", ours, True),
-        Method("TF-IDF + SVD + kNN", "reference alone", score(true, list(alone)), False),
-        Method(
-            "TF-IDF + SVD + kNN, transductive", "reference and query together", score(true, list(both)), False
-        ),
-    )
-    asking = next(name for name, kind in zip(unlabelled.obs_names, true, strict=True) if kind == "MG")
+    with runner.step(KEY, "baseline: TF-IDF, SVD, nearest neighbours"):
+        others = baselines(cells.X[~is_query], truth[~is_query].to_numpy(object), cells.X[is_query], true)
+    calls = read_calls(files.calls)
+    query_names = cells.obs_names[is_query]
+    ours = calls.score(dict(zip(query_names, true, strict=True)))
+    microglia = next(name for name, kind in zip(query_names, true, strict=True) if kind == "MG")
     examples = (
-        example(
-            runner,
-            KEY,
-            "Which cells are like this one?",
-            ["search", "cells", query, "--item", asking, "--index", index, "-k", 8, "--columns", LABEL],
-            folder,
-            f"The query is the first cell of replicate 2 that its authors call microglia (MG), {asking}.",
-            ("rank", "id", LABEL, "distance"),
-        ),
-        _region_search(runner, index, folder),
+        _cell_search(runner, files, split.query, microglia),
+        _region_search(runner, files),
     )
     with runner.step(KEY, "draw the cells"):
-        pictures = panels(index, embedded(folder / "query.parquet"), calls, dict(truth.items()), ours.labels)
-    n_reference = int((~is_query).sum())
+        pictures = panels(files.index, embedded(files.query_vectors), calls, dict(truth.items()), ours.labels)
+    n_query = int(is_query.sum())
     return Experiment(
         key=KEY,
         title="Mouse forebrain: one replicate names the other",
         lead="Cells of one replicate train a small Atacformer from scratch and fill an index. The cells of "
         "the other replicate, another library, are named by it.",
-        split=f"Reference: replicate 1, {n_reference:,} cells. Query: replicate 2, {is_query.sum():,} cells, "
+        split=f"Reference: replicate 1, {cells.n_obs - n_query:,} cells. Query: replicate 2, {n_query:,} cells, "
         "their labels unseen.",
         facts=(
             ("cells", f"{cells.n_obs:,}"),
@@ -114,17 +94,67 @@ def run_forebrain(runner: Runner, source: Path) -> Experiment:
             ("open regions a cell, median", f"{np.median(np.diff(cells.X.indptr)):,.0f}"),
         ),
         notes=tuple(notes),
-        methods=methods,
+        methods=(Method("atacsearch", "reference alone", ours, True), *others),
         panels=pictures,
         examples=examples,
     )
 
 
-def _region_search(runner: Runner, index: Path, folder: Path) -> Any:
+def _split(source: Path, folder: Path) -> _Split:
+    cells = _read(source)
+    is_query = np.array([name.split("_")[1] == "rep2" for name in cells.obs_names])
+    split = _Split(cells, is_query, folder / "reference.h5ad", folder / "query.h5ad")
+    cells[~is_query].copy().write_h5ad(split.reference)
+    unlabelled = cells[is_query].copy()
+    del unlabelled.obs[LABEL]
+    unlabelled.write_h5ad(split.query)
+    return split
+
+
+def _train_and_annotate(runner: Runner, files: Files, split: _Split) -> list[str]:
+    """Run the commands from the two files to calls and vectors; returns what the readers said about the input."""
+    model, index = files.model, files.index
+    runner.command(
+        KEY,
+        "train a model on the reference cells",
+        runner.with_device(
+            ["train", "celltype", split.reference, "--label", LABEL, "--genome", "mm10", "-o", model]
+        ),
+    )
+    runner.command(KEY, "create the index", ["index", "create", index, "--model", model])
+    notes = runner.command(
+        KEY, "add the reference cells", runner.with_device(["index", "add-cells", index, split.reference])
+    )
+    notes += runner.command(
+        KEY,
+        "annotate the query cells",
+        runner.with_device(["annotate", split.query, "--index", index, "--label", LABEL, "-o", files.calls]),
+    )
+    runner.command(
+        KEY,
+        "embed the query cells for the pictures",
+        runner.with_device(["embed", split.query, "--model", model, "-o", files.query_vectors]),
+    )
+    return notes
+
+
+def _cell_search(runner: Runner, files: Files, query: Path, cell: str) -> Example:
+    return example(
+        runner,
+        KEY,
+        "Which cells are like this one?",
+        ["search", "cells", query, "--item", cell, "--index", files.index, "-k", 8, "--columns", LABEL],
+        files.folder,
+        f"The query is the first cell of replicate 2 that its authors call microglia (MG), {cell}.",
+        ("rank", "id", LABEL, "distance"),
+    )
+
+
+def _region_search(runner: Runner, files: Files) -> Example:
     runner.command(
         KEY,
         "add the regions in the context of each cell type",
-        runner.with_device(["index", "add-regions", index, "--context-label", LABEL]),
+        runner.with_device(["index", "add-regions", files.index, "--context-label", LABEL]),
     )
     return example(
         runner,
@@ -139,11 +169,11 @@ def _region_search(runner: Runner, index: Path, folder: Path) -> Any:
             "--where",
             "context=MG",
             "--index",
-            index,
+            files.index,
             "-k",
             8,
         ],
-        folder,
+        files.folder,
         "The query is a peak 3 kb into Csf1r, the gene of a receptor that microglia depend on, where an "
         "enhancer of theirs is described (FIRE, Rojo et al. 2019). The answers are other regions in the context "
         "of microglia; n_items is the number of reference microglia in which each is open.",
@@ -151,7 +181,7 @@ def _region_search(runner: Runner, index: Path, folder: Path) -> Any:
     )
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path) -> AnnData:
     import anndata
 
     cells = anndata.read_h5ad(path)

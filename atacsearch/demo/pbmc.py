@@ -7,22 +7,68 @@ split is by cell, within each type, so it says less about new data than a split 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from atacsearch.tokens.universe import Universe
 
-from .baseline import transfer
-from .outcome import Experiment, Method
+from .outcome import Example, Experiment, Method
 from .runner import Runner
-from .scores import score
-from .steps import embedded, example, panels, read_calls, write_tsv
+from .steps import Files, baselines, embedded, example, panels, read_calls, write_tsv
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 KEY = "pbmc"
 LABEL = "celltype"
+UNIVERSE = "universe.bed.gz"
+
+
+@dataclass(frozen=True)
+class _Split:
+    """The labelled cells, and which of them are query.
+
+    Attributes:
+        truth: label of each cell.
+        reference: names of the reference cells.
+        fragments: the fragments of all cells.
+        labels: table of the labels of the reference cells.
+        all_barcodes, reference_barcodes, query_barcodes: lists of cells, for `--whitelist`.
+    """
+
+    truth: Mapping[str, str]
+    reference: Sequence[str]
+    fragments: Path
+    labels: Path
+    all_barcodes: Path
+    reference_barcodes: Path
+    query_barcodes: Path
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Token sets of the labelled cells.
+
+    Attributes:
+        names: [n] barcodes, in the order of the rows.
+        matrix: [n, n_regions] which regions are open.
+        reference: names of the reference cells that have fragments.
+        training: the h5ad of those, with labels.
+    """
+
+    names: Sequence[str]
+    matrix: csr_matrix
+    reference: Sequence[str]
+    training: Path
+
+    def rows(self, names: Sequence[str]) -> csr_matrix:
+        """The rows of these cells, in this order."""
+        row = {name: i for i, name in enumerate(self.names)}
+        return self.matrix[[row[name] for name in names]]
 
 
 def run_pbmc(runner: Runner, fragments: Path, labelled: Path) -> Experiment:
@@ -36,45 +82,98 @@ def run_pbmc(runner: Runner, fragments: Path, labelled: Path) -> Experiment:
     Returns:
         Scores, pictures and example searches.
     """
-    folder = Path(KEY)
-    folder.mkdir()
-    source = folder / "fragments.tsv.gz"
+    files = Files(Path(KEY))
+    files.folder.mkdir()
     with runner.step(KEY, "split the cells, type by type"):
-        source.symlink_to(fragments)
-        truth = _labels(labelled)
-        query_cells = stratified_fifth(truth)
-        reference_cells = [cell for cell in truth if cell not in query_cells]
-        labels = write_tsv(
-            folder / "reference_labels.tsv", ("barcode", LABEL), [(c, truth[c]) for c in reference_cells]
-        )
-        everyone = _barcodes(folder / "cells.txt", list(truth))
-        reference = _barcodes(folder / "reference.txt", reference_cells)
-        query = _barcodes(folder / "query.txt", [cell for cell in truth if cell in query_cells])
+        split = _split(fragments, labelled, files.folder)
+    truth = split.truth
+    notes, cells = _tokenize(runner, files.folder, split)
+    _train_and_annotate(runner, files, split, cells.training)
+    calls = read_calls(files.calls)
+    true = [truth[item] for item in calls.items]
+    ours = calls.score(truth)
+    with runner.step(KEY, "baseline: TF-IDF, SVD, nearest neighbours"):
+        labels = np.array([truth[name] for name in cells.reference], dtype=object)
+        others = baselines(cells.rows(cells.reference), labels, cells.rows(calls.items), true)
+    memory_b = next(item for item, kind in zip(calls.items, true, strict=True) if kind == "memory B")
+    examples = (_cell_search(runner, files, split, memory_b),)
+    with runner.step(KEY, "draw the cells"):
+        pictures = panels(files.index, embedded(files.query_vectors), calls, truth, ours.labels)
+    return Experiment(
+        key=KEY,
+        title="Human PBMC: from raw fragments to cell types",
+        lead="A fragment file of 51 windows of 200 kb around genes: a third of a per cent of the genome, so "
+        "that cells are thin and types hard to tell. The universe is built from the fragments; reference "
+        "cells train the model and fill the index.",
+        split=f"Reference: {len(cells.reference):,} cells. Query: {len(calls.items):,} cells, a fifth of "
+        "every type, their labels unseen. One library, split by cell; the universe is built from all of it.",
+        facts=(
+            ("labelled cells with fragments", f"{len(cells.names):,}"),
+            ("regions in the universe", f"{cells.matrix.shape[1]:,}"),
+            ("cell types", f"{len(set(truth.values()))}"),
+            ("genome", "hg38"),
+            ("open regions a cell, median", f"{np.median(np.diff(cells.matrix.indptr)):,.0f}"),
+        ),
+        notes=tuple(notes),
+        methods=(Method("atacsearch", "reference alone", ours, True), *others),
+        panels=pictures,
+        examples=examples,
+    )
 
-    universe, tokens = folder / "universe.bed.gz", folder / "tokens.parquet"
-    model, index, calls_file = folder / "model", folder / "index", folder / "calls.tsv"
+
+def _split(fragments: Path, labelled: Path, folder: Path) -> _Split:
+    source = folder / "fragments.tsv.gz"
+    source.symlink_to(fragments)
+    truth = _labels(labelled)
+    query = stratified_fifth(truth)
+    reference = [cell for cell in truth if cell not in query]
+    return _Split(
+        truth,
+        reference,
+        source,
+        write_tsv(folder / "reference_labels.tsv", ("barcode", LABEL), [(c, truth[c]) for c in reference]),
+        _barcodes(folder / "cells.txt", list(truth)),
+        _barcodes(folder / "reference.txt", reference),
+        _barcodes(folder / "query.txt", [cell for cell in truth if cell in query]),
+    )
+
+
+def _tokenize(runner: Runner, folder: Path, split: _Split) -> tuple[list[str], _Cells]:
+    """Build the universe and the token sets; returns also what the readers said about the input."""
+    universe, tokens = folder / UNIVERSE, folder / "tokens.parquet"
     runner.command(
         KEY,
         "build a universe from the fragments",
-        ["universe", "build", source, "--genome", "hg38", "-o", universe],
+        ["universe", "build", split.fragments, "--genome", "hg38", "-o", universe],
     )
     notes = runner.command(
         KEY,
         "tokenise the fragments",
-        ["tokenize", source, "--universe", universe, "--whitelist", everyone, "-o", tokens],
+        [
+            "tokenize",
+            split.fragments,
+            "--universe",
+            universe,
+            "--whitelist",
+            split.all_barcodes,
+            "-o",
+            tokens,
+        ],
     )
     with runner.step(KEY, "join token sets and labels of the reference cells"):
         regions = Universe.load(universe)
         names, matrix = _matrix(tokens, len(regions))
-        row = {name: i for i, name in enumerate(names)}
-        reference_cells = [cell for cell in reference_cells if cell in row]  # a few have no fragment at all
-        training = _write_h5ad(
-            folder / "reference.h5ad",
-            matrix[[row[name] for name in reference_cells]],
-            reference_cells,
-            [truth[name] for name in reference_cells],
-            regions,
-        )
+        there = set(names)
+        reference = [cell for cell in split.reference if cell in there]  # a few have no fragment at all
+        cells = _Cells(names, matrix, reference, folder / "reference.h5ad")
+        labels = [split.truth[name] for name in reference]
+        _write_h5ad(cells.training, cells.rows(reference), reference, labels, regions)
+    return notes, cells
+
+
+def _train_and_annotate(runner: Runner, files: Files, split: _Split, training: Path) -> None:
+    model, index, source = files.model, files.index, split.fragments
+    universe = files.folder / UNIVERSE
     runner.command(
         KEY,
         "train a model on the reference cells",
@@ -83,90 +182,35 @@ def run_pbmc(runner: Runner, fragments: Path, labelled: Path) -> Experiment:
         ),
     )
     runner.command(KEY, "create the index", ["index", "create", index, "--model", model])
+    reference = ["--whitelist", split.reference_barcodes, "--labels", split.labels, "--sample", "pbmc"]
     runner.command(
         KEY,
         "add the reference cells",
-        runner.with_device(
-            [
-                "index",
-                "add-cells",
-                index,
-                source,
-                "--whitelist",
-                reference,
-                "--labels",
-                labels,
-                "--sample",
-                "pbmc",
-            ]
-        ),
+        runner.with_device(["index", "add-cells", index, source, *reference]),
     )
+    query = [source, "--whitelist", split.query_barcodes]
     runner.command(
         KEY,
         "annotate the query cells",
-        runner.with_device(
-            ["annotate", source, "--whitelist", query, "--index", index, "--label", LABEL, "-o", calls_file]
-        ),
+        runner.with_device(["annotate", *query, "--index", index, "--label", LABEL, "-o", files.calls]),
     )
     runner.command(
         KEY,
         "embed the query cells for the pictures",
-        runner.with_device(
-            ["embed", source, "--whitelist", query, "--model", model, "-o", folder / "query.parquet"]
-        ),
+        runner.with_device(["embed", *query, "--model", model, "-o", files.query_vectors]),
     )
 
-    calls = read_calls(calls_file)
-    true = [truth[item] for item in calls.items]
-    ours = calls.score(truth)
-    with runner.step(KEY, "baseline: TF-IDF, SVD, nearest neighbours"):
-        inputs = (
-            matrix[[row[name] for name in reference_cells]],
-            np.array([truth[name] for name in reference_cells], dtype=object),
-            matrix[[row[name] for name in calls.items]],
-        )
-        alone, both = (transfer(*inputs, fit_on_query=fit) for fit in (False, True))
-    methods = (
-        Method("atacsearch", "reference alone", ours, True),
-        Method("TF-IDF + SVD + kNN", "reference alone", score(true, list(alone)), False),
-        Method(
-            "TF-IDF + SVD + kNN, transductive", "reference and query together", score(true, list(both)), False
-        ),
-    )
-    asking = next(item for item, kind in zip(calls.items, true, strict=True) if kind == "memory B")
-    examples = (
-        example(
-            runner,
-            KEY,
-            "Which cells are like this one?",
-            ["search", "cells", source, "--whitelist", query, "--item", asking, "--index", index, "-k", 8],
-            folder,
-            f"The query is the first query cell that the RNA calls memory B, barcode {asking}.",
-            ("rank", "id", LABEL, "n_fragments", "distance"),
-        ),
-    )
-    with runner.step(KEY, "draw the cells"):
-        pictures = panels(index, embedded(folder / "query.parquet"), calls, truth, ours.labels)
-    per_cell = np.diff(matrix.indptr)
-    return Experiment(
-        key=KEY,
-        title="Human PBMC: from raw fragments to cell types",
-        lead="A fragment file of 51 windows of 200 kb around genes: a third of a per cent of the genome, so "
-        "that cells are thin and types hard to tell. The universe is built from the fragments; reference "
-        "cells train the model and fill the index.",
-        split=f"Reference: {len(reference_cells):,} cells. Query: {len(calls.items):,} cells, a fifth of "
-        "every type, their labels unseen. One library, split by cell; the universe is built from all of it.",
-        facts=(
-            ("labelled cells with fragments", f"{len(names):,}"),
-            ("regions in the universe", f"{matrix.shape[1]:,}"),
-            ("cell types", f"{len(set(truth.values()))}"),
-            ("genome", "hg38"),
-            ("open regions a cell, median", f"{np.median(per_cell):,.0f}"),
-        ),
-        notes=tuple(notes),
-        methods=methods,
-        panels=pictures,
-        examples=examples,
+
+def _cell_search(runner: Runner, files: Files, split: _Split, cell: str) -> Example:
+    query = [split.fragments, "--whitelist", split.query_barcodes]
+    return example(
+        runner,
+        KEY,
+        "Which cells are like this one?",
+        ["search", "cells", *query, "--item", cell, "--index", files.index, "-k", 8],
+        files.folder,
+        f"The query is the first query cell that the RNA calls memory B, barcode {cell}.",
+        ("rank", "id", LABEL, "n_fragments", "distance"),
     )
 
 
@@ -197,7 +241,7 @@ def _barcodes(path: Path, cells: Sequence[str]) -> Path:
     return path
 
 
-def _matrix(tokens: Path, n_regions: int) -> tuple[list[str], Any]:
+def _matrix(tokens: Path, n_regions: int) -> tuple[list[str], csr_matrix]:
     """Barcodes and the binary cell x region matrix of a Parquet file of `tokenize`."""
     import pyarrow.parquet as pq
     import scipy.sparse as sp
@@ -212,9 +256,9 @@ def _matrix(tokens: Path, n_regions: int) -> tuple[list[str], Any]:
 
 
 def _write_h5ad(
-    path: Path, matrix: Any, cells: Sequence[str], labels: Sequence[str], regions: Universe
-) -> Path:
-    """An h5ad, cells x regions of the universe, with one label column."""
+    path: Path, matrix: csr_matrix, cells: Sequence[str], labels: Sequence[str], regions: Universe
+) -> None:
+    """Write an h5ad, cells x regions of the universe, with one label column."""
     import anndata
     import pandas as pd
 
@@ -224,4 +268,3 @@ def _write_h5ad(
     if regions.genome is not None:
         data.uns["genome"] = regions.genome
     data.write_h5ad(path)
-    return path

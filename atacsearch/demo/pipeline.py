@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from atacsearch.errors import InputError
 
@@ -129,7 +128,7 @@ def sources() -> tuple[Source, ...]:
     )
 
 
-def figures(outcome: Outcome) -> dict[str, Any]:
+def figures(outcome: Outcome) -> dict[str, object]:
     """The run's numbers for programs: scores of every method, times of every stage, and what they stand on."""
     return {
         "created": outcome.created,

@@ -80,7 +80,7 @@ def umap_layout(vectors: Floats, seed: int = 0) -> Floats:
     # A stray point or two must not shrink everything else: the frame is drawn around the others.
     low, high = np.percentile(xy, [0.02, 99.98], axis=0)
     span = float((high - low).max()) or 1.0
-    return ((np.clip(xy, low, high) - low) / span).astype(np.float32)
+    return np.asarray((np.clip(xy, low, high) - low) / span, np.float32)
 
 
 def scatter(
@@ -108,13 +108,11 @@ def scatter(
         name_labels: write the names beside the points.
         size_px: the longer side of the picture.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     reach = np.maximum(xy.max(axis=0), 0.4) + 2 * MARGIN
     width, height = (round(size_px * float(r) / (1 + 2 * MARGIN)) for r in reach)
     figure = Figure(figsize=(width / 100, height / 100), dpi=100)
-    canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set(xlim=(-MARGIN, reach[0] - MARGIN), ylim=(-MARGIN, reach[1] - MARGIN))
     axes.set_axis_off()
@@ -133,7 +131,7 @@ def scatter(
         xy[unsure, 0], xy[unsure, 1], s=dot, facecolors="none", edgecolors=list(own[unsure]), linewidths=1.0
     )
     stream = io.BytesIO()
-    canvas.print_png(stream)
+    figure.savefig(stream, format="png")
 
     counts = {
         x: sum(label == x for label, drawn in zip(labels, shown, strict=True) if drawn) for x in colours

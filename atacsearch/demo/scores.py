@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ class Scores:
     @property
     def support(self) -> npt.NDArray[np.int64]:
         """[n_labels] int64, cells that truly have each label."""
-        return self.confusion.sum(axis=1)
+        return np.asarray(self.confusion.sum(axis=1))
 
     @property
     def recall(self) -> npt.NDArray[np.float64]:
@@ -68,6 +69,8 @@ def score(
         >>> s.labels, s.confusion.tolist(), round(s.accuracy, 3), round(s.macro_f1, 3)
         (('B', 'NK'), [[1, 1], [0, 1]], 0.667, 0.667)
     """
+    from sklearn.metrics import confusion_matrix, f1_score
+
     truth = np.asarray(true, dtype=object)
     calls = np.asarray([NO_CALL if p is None else p for p in predicted], dtype=object)
     if len(truth) != len(calls) or not len(truth):
@@ -76,23 +79,19 @@ def score(
         )
     counts = {label: int((truth == label).sum()) for label in {*truth, *calls}}
     labels = tuple(sorted(counts, key=lambda x: (-counts[x], x)))
-    place = {label: i for i, label in enumerate(labels)}
-    confusion = np.zeros((len(labels), len(labels)), np.int64)
-    np.add.at(confusion, ([place[t] for t in truth], [place[c] for c in calls]), 1)
-
-    hits = np.diag(confusion)
-    f1 = 2 * hits / np.maximum(confusion.sum(axis=0) + confusion.sum(axis=1), 1)
-    is_label = np.array([label != NO_CALL for label in labels])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "A single label was found", UserWarning)  # all labels are passed
+        confusion = confusion_matrix(truth, calls, labels=list(labels)).astype(np.int64)
+    named = [label for label in labels if label != NO_CALL]
+    macro_f1 = f1_score(truth, calls, labels=named, average="macro", zero_division=0.0)
     correct = truth == calls
     unknown = accuracy_assigned = None
     if status is not None:
         assigned = np.asarray(status, dtype=object) == "assigned"
         unknown = float(1 - assigned.mean())
         accuracy_assigned = float(correct[assigned].mean()) if assigned.any() else None
-    return Scores(
-        labels, confusion, float(correct.mean()), float(f1[is_label].mean()), unknown, accuracy_assigned
-    )
+    return Scores(labels, confusion, float(correct.mean()), float(macro_f1), unknown, accuracy_assigned)
 
 
 def _ratio(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    return np.divide(a, b, out=np.full(len(a), np.nan), where=b > 0)
+    return np.asarray(np.divide(a, b, out=np.full(len(a), np.nan), where=b > 0))

@@ -6,18 +6,54 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from .outcome import Example
+from .baseline import Labels, transfer
+from .outcome import Example, Method
 from .palette import SIDES, colours
 from .plots import Floats, Panel, scatter, umap_layout
 from .runner import Runner, command_line
 from .scores import NO_CALL, Scores, score
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
 # A layout of more cells takes long and shows no more; the picture then holds a sample, and says so.
 MAX_DRAWN = 5000
+
+
+@dataclass(frozen=True)
+class Files:
+    """What the commands of an experiment write.
+
+    Attributes:
+        folder: of the experiment.
+    """
+
+    folder: Path
+
+    @property
+    def model(self) -> Path:
+        """The trained model."""
+        return self.folder / "model"
+
+    @property
+    def index(self) -> Path:
+        """The index of the reference cells."""
+        return self.folder / "index"
+
+    @property
+    def calls(self) -> Path:
+        """The table of `annotate`."""
+        return self.folder / "calls.tsv"
+
+    @property
+    def query_vectors(self) -> Path:
+        """The vectors of the query cells."""
+        return self.folder / "query.parquet"
 
 
 @dataclass(frozen=True)
@@ -78,6 +114,26 @@ def embedded(path: Path) -> Floats:
     import pyarrow.parquet as pq
 
     return np.array(pq.read_table(path)["vector"].to_pylist(), np.float32)
+
+
+def baselines(
+    reference: csr_matrix, labels: Labels, query: csr_matrix, true: Sequence[str]
+) -> tuple[Method, Method]:
+    """Score the baseline, fitted on the reference cells alone and on reference and query cells together.
+
+    Args:
+        reference: [n_reference, n_regions] which regions are open.
+        labels: [n_reference] labels of the reference cells.
+        query: [n_query, n_regions].
+        true: [n_query] labels of the query cells.
+    """
+    alone, both = (transfer(reference, labels, query, fit_on_query=fit) for fit in (False, True))
+    return (
+        Method("TF-IDF + SVD + kNN", "reference alone", score(true, list(alone)), False),
+        Method(
+            "TF-IDF + SVD + kNN, transductive", "reference and query together", score(true, list(both)), False
+        ),
+    )
 
 
 def example(

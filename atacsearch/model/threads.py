@@ -2,7 +2,7 @@
 
 torch splits single operations among threads, which leaves the cores waiting for each other in every small
 operation: two cores encode 1.5 times what one does. A batch for each core, computed by one torch thread, keeps
-them apart: 1.95 times (`scripts/bench/encoder.py`).
+them apart: 1.95 times (`scripts/bench/speed/encoder.py`).
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ def payload_values(column: Any, kind: str) -> list[Any]:
     """
     import math
 
-    values = column.to_pylist()
+    values: list[Any] = column.to_pylist()
     if kind == "number":
         return [float(v) if v is not None and math.isfinite(v) else None for v in values]
     if kind == "bool":

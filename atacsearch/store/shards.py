@@ -31,6 +31,7 @@ META_KEY = b"atacsearch.shard"
 ROWS_PER_GROUP = 8_192  # one row group is what reading a single vector costs
 CELL_TOKENS = 2_048  # items of more tokens on average, BED files, get groups of so many tokens as follows
 TOKENS_PER_GROUP = 1 << 20
+ROWS_READ = 4_096  # items whose tokens are read at a time
 _NAMESPACE = uuid.UUID("6f0f6c0e-6a53-5b52-9a3e-3d2f6b1f7a10")
 
 
@@ -232,6 +233,32 @@ def read_tokens(index: Path, entry: ShardEntry, rows: npt.NDArray[np.int64]) -> 
     offsets, tokens = numbers_of(lists.offsets).astype(np.int64), numbers_of(lists.values)
     assert rows_in is not None
     return [tokens[offsets[r] : offsets[r + 1]] for r in rows_in]
+
+
+def open_regions(index: Path, shards: Sequence[ShardEntry], n_regions: int) -> npt.NDArray[np.bool_]:
+    """Mark the regions that at least one item of these shards holds.
+
+    Reads the shards one after another, and no further once every region was seen.
+
+    Args:
+        index: the index folder.
+        shards: of one collection.
+        n_regions: size V of the universe.
+
+    Returns:
+        [V] bool.
+    """
+    import pyarrow.parquet as pq
+
+    seen = np.zeros(n_regions, bool)
+    for entry in shards:
+        with pq.ParquetFile(index / entry.file) as file:
+            for batch in file.iter_batches(ROWS_READ, columns=["tokens"]):
+                tokens = numbers_of(batch.column(0).flatten())
+                seen[tokens[tokens < n_regions]] = True
+                if seen.all():
+                    return seen
+    return seen
 
 
 def _read_groups(

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from tiny_world import World
 
 from atacsearch.model.checkpoints.checkpoint import OWN_TENSORS, load_model
-from atacsearch.training.recipes.workflow import MADE
+from atacsearch.training.recipes.pretrain import MADE
 
 
 @pytest.fixture

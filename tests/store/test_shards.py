@@ -12,7 +12,7 @@ from random_items import make_batch, source
 
 from atacsearch.store import shards
 from atacsearch.store.index.folder import IndexFolder
-from atacsearch.store.open_regions import open_regions
+from atacsearch.store.shards import open_regions
 from atacsearch.tokens.token_sets import TokenSets
 
 

@@ -1,64 +1,46 @@
-"""What all `atacsearch train` commands share: their options, and how a run is shown."""
+"""What all `atacsearch train` commands share: the folder of the model, and how a run is shown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-SEED = click.IntRange(0, 2**32 - 1)
-RATE = click.FloatRange(0, 1, min_open=True)  # of learning
+from .command_line import command_line
+
+if TYPE_CHECKING:
+    from ...training.recipes.trained import Trained
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-def common_options(default_size: str) -> Callable[[Any], Any]:
-    """Options that every training command takes."""
+def folder_option(command: F) -> F:
+    """`-o`: the folder of the trained model, given to the command as `out`."""
+    return click.option(
+        "-o",
+        "--output",
+        "out",
+        required=True,
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder of the trained model.",
+    )(command)
 
-    def decorate(command: Any) -> Any:
-        for option in (
-            click.option(
-                "--restart",
-                is_flag=True,
-                help="Begin anew where an unfinished run lies in the output folder.",
-            ),
-            click.option(
-                "--dry-run",
-                is_flag=True,
-                help="Say sizes, steps and the expected time, from a few timed steps; write nothing.",
-            ),
-            click.option(
-                "--seed",
-                type=SEED,
-                default=0,
-                show_default=True,
-                help="Seed of everything random.",
-            ),
-            click.option(
-                "--size",
-                type=click.Choice(["tiny", "small", "base"]),
-                default=default_size,
-                show_default=True,
-                help="Size of a fresh model; base is the paper's.",
-            ),
-            click.option("--model", "base", metavar="BASE", help="Go on from this checkpoint."),
-            click.option(
-                "--universe", metavar="U", help="Universe of a fresh model [default: made from the input]."
-            ),
-            click.option(
-                "-o",
-                "--output",
-                "out",
-                required=True,
-                type=click.Path(file_okay=False, path_type=Path),
-                help="Folder of the trained model.",
-            ),
-        ):
-            command = option(command)
-        return command
 
-    return decorate
+def run_recipe(recipe: Callable[..., Trained]) -> None:
+    """Run a recipe, show how it goes on, and say what it made.
+
+    Args:
+        recipe: takes `command` (the command line, for the model card), `notify` and `progress`.
+    """
+    from ..messages import say
+
+    with watch() as progress:
+        trained = recipe(command=command_line(), notify=say, progress=progress)
+    for line in trained.lines:
+        say(line)
 
 
 @contextmanager

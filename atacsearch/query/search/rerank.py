@@ -123,7 +123,7 @@ _OPEN: WeakKeyDictionary[Snapshot, dict[str, Bools]] = WeakKeyDictionary()
 def _background(searched: Searched, name: str) -> Bools:
     """[V] which regions of the universe are the background; found once for a generation."""
     from ...model.config import AtacformerConfig
-    from ...store.open_regions import open_regions
+    from ...store.shards import open_regions
 
     snapshot, collection = searched.snapshot, searched.collection
     n_regions = AtacformerConfig.from_json(searched.session.index.model_path / "config.json").n_regions

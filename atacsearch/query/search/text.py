@@ -137,14 +137,19 @@ class LabelText:
         )
 
     def _nearest(self, word: str) -> str | None:
-        """The known word at the smallest edit distance that may be a slip, the most frequent of several."""
+        """The known word at the smallest edit distance that may be a slip, the most frequent of several.
+
+        Insertions, deletions, replacements and swaps of neighbours count 1 each (optimal string alignment).
+        """
+        from rapidfuzz.distance import OSA
+
         if len(word) < SHORTEST_TYPO or not word.isalpha():
             return None
         most = 2 if len(word) >= LONG_TYPO else 1
         near = [
             (d, w)
             for w in self._counts
-            if w.isalpha() and abs(len(w) - len(word)) <= most and (d := edit_distance(word, w)) <= most
+            if w.isalpha() and (d := OSA.distance(word, w, score_cutoff=most)) <= most
         ]
         least = min((d for d, _ in near), default=0)
         best = sorted(w for d, w in near if d == least)
@@ -235,22 +240,3 @@ def match_text(
 def _query_words(text: str) -> list[str]:
     """Words of a query: of a hyphenated one its parts only, which all labels that have it have."""
     return [word for piece in text.replace("-", " ").split() for word in words_of(piece)]
-
-
-def edit_distance(a: str, b: str) -> int:
-    """Insertions, deletions, replacements and swaps of neighbours that turn a into b (optimal string alignment).
-
-    Example:
-        >>> edit_distance("livre", "liver"), edit_distance("livr", "liver")
-        (1, 1)
-    """
-    rows = [list(range(len(b) + 1))]
-    for i, x in enumerate(a, 1):
-        row = [i]
-        for j, y in enumerate(b, 1):
-            cost = min(rows[-1][j] + 1, row[j - 1] + 1, rows[-1][j - 1] + (x != y))
-            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
-                cost = min(cost, rows[-2][j - 2] + 1)
-            row.append(cost)
-        rows.append(row)
-    return rows[-1][-1]

@@ -13,7 +13,6 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from ...errors import DigestError, InputError
 from ..atomic import disk_errors, not_writable, put_in_place, remove, size_of, temporary
@@ -23,6 +22,7 @@ from ..types import KINDS, IndexInfo
 from ..vectors.base import VectorStore
 from ..vectors.embedded import EmbeddedStore
 from .snapshot import Snapshot
+from .status import CollectionStatus, IndexStatus
 from .writer import Writer, first_manifest
 
 DTYPES = ("float32", "float16")
@@ -89,13 +89,7 @@ class IndexFolder:
             InputError: the folder is not empty or cannot be written.
         """
         path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            what = (
-                "is an index already"
-                if (path / "index.json").exists()
-                else "exists and is not an empty folder"
-            )
-            raise InputError(f"{path} {what}; give another path, or remove it first")
+        _check_free(path)
         if dtype not in DTYPES:
             raise InputError(f"vectors are stored as {' or '.join(DTYPES)}, not {dtype!r}")
         info = IndexInfo(
@@ -114,16 +108,7 @@ class IndexFolder:
             path.parent.mkdir(parents=True, exist_ok=True)
             made = temporary(path)
             try:
-                made.mkdir()
-                for kind in KINDS:
-                    (made / "shards" / kind).mkdir(parents=True)
-                (made / "vectors").mkdir()
-                _place_model(made / "model", model_dir, model_digest, copy_model)
-                if genes is not None:
-                    (made / "genes").mkdir()
-                    shutil.copyfile(genes, made / "genes" / Path(genes).name)
-                first_manifest(info, made)
-                (made / "index.json").write_text(info_json(info), encoding="utf-8")
+                _fill_folder(made, info, model_dir, copy_model, genes)
                 put_in_place(made, path)
             except BaseException:
                 remove(made)
@@ -212,40 +197,34 @@ class IndexFolder:
                     ) from error
         raise AssertionError("unreachable")
 
-    def status(self) -> dict[str, Any]:
-        """What the index holds, as plain data.
-
-        Returns:
-            What `info` says, the generation, the writer at work if any, bytes, and per collection its items,
-            points, sources, shards, parts, columns and the columns that filters may use.
-        """
+    def status(self) -> IndexStatus:
+        """What the index holds."""
         snap = self.snapshot()
-        manifest = snap.manifest
-        tombstones = manifest.tombstones()
-        collections = {}
-        for kind in KINDS:
-            shards, parts = manifest.shards_of(kind), manifest.parts_of(kind)
-            collections[kind] = {
-                "items": snap.count(kind),
-                "points": {name: snap.points(kind, name) for name in self.info.vectors},
-                "sources": len({s.source.id for s in shards}),
-                "shards": len(shards),
-                "shard_bytes": sum(s.bytes for s in shards),
-                "parts": len(parts),
-                "part_bytes": sum(self.store.size(p) for p in parts),
-                "deleted_shards": sum(len(tombstones.get(p.name, ())) for p in parts),
-                "columns": {name: c.kind for name, c in snap.columns(kind).items()},
-                "filters": snap.filterable(kind),
-            }
-        return {
-            "path": str(self.path),
-            **asdict(self.info),
-            "generation": manifest.generation,
-            "published": manifest.created,
-            "writer": holder_of(self.path),
-            "bytes": size_of(self.path),
-            "collections": collections,
-        }
+        return IndexStatus(
+            str(self.path),
+            self.info,
+            snap.generation,
+            snap.manifest.created,
+            holder_of(self.path),
+            size_of(self.path),
+            {kind: self._collection_status(snap, kind) for kind in KINDS},
+        )
+
+    def _collection_status(self, snap: Snapshot, kind: str) -> CollectionStatus:
+        shards, parts = snap.manifest.shards_of(kind), snap.manifest.parts_of(kind)
+        tombstones = snap.manifest.tombstones()
+        return CollectionStatus(
+            items=snap.count(kind),
+            points={name: snap.points(kind, name) for name in self.info.vectors},
+            sources=len({s.source.id for s in shards}),
+            shards=len(shards),
+            shard_bytes=sum(s.bytes for s in shards),
+            parts=len(parts),
+            part_bytes=sum(self.store.size(p) for p in parts),
+            deleted_shards=sum(len(tombstones.get(p.name, ())) for p in parts),
+            columns={name: c.kind for name, c in snap.columns(kind).items()},
+            filters=snap.filterable(kind),
+        )
 
     # -- writing --------------------------------------------------------------------------------------
 
@@ -274,6 +253,30 @@ class IndexFolder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _check_free(path: Path) -> None:
+    """Refuse a path where anything lies already."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        is_index = (path / "index.json").exists()
+        what = "is an index already" if is_index else "exists and is not an empty folder"
+        raise InputError(f"{path} {what}; give another path, or remove it first")
+
+
+def _fill_folder(
+    folder: Path, info: IndexInfo, model_dir: Path | None, copy_model: bool, genes: Path | None
+) -> None:
+    """Make everything that an empty index consists of, in a folder that is not there yet."""
+    folder.mkdir()
+    for kind in KINDS:
+        (folder / "shards" / kind).mkdir(parents=True)
+    (folder / "vectors").mkdir()
+    _place_model(folder / "model", model_dir, info.model_digest, copy_model)
+    if genes is not None:
+        (folder / "genes").mkdir()
+        shutil.copyfile(genes, folder / "genes" / Path(genes).name)
+    first_manifest(info, folder)
+    (folder / "index.json").write_text(info_json(info), encoding="utf-8")
 
 
 def _place_model(folder: Path, model_dir: Path | None, digest: str, copy: bool) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +29,39 @@ from ..vectors.stream import nearest, worth_streaming
 Engine = Literal["auto", "qdrant", "scan"]
 Exclude = Collection[str] | Sequence[str | Collection[str] | None] | None
 OVERFETCH = 100  # unwanted ids are left out of longer answers up to this number, by a filter beyond it
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A batch of queries, each of which has a vector.
+
+    Attributes:
+        vectors: [q, d] float32 rows of length 1.
+        k: neighbours wanted of each.
+        where: filter that all answers match.
+        name: which vector.
+        banned: per query, the ids that are no answers; None for none.
+        sources: per query, a source whose items are no answers, or None; None for no query.
+        exact: compare with every point.
+    """
+
+    vectors: npt.NDArray[np.float32]
+    k: int
+    where: BoundWhere | None
+    name: str
+    banned: list[frozenset[str]] | None
+    sources: list[str | None] | None
+    exact: bool
+
+    def most_banned(self) -> int:
+        """The largest number of ids that are no answers of one query."""
+        return max(map(len, self.banned)) if self.banned is not None else 0
+
+    def allowed(self, hits: Hits) -> Hits:
+        """At most k hits of each query, without the ids that are no answers of it."""
+        if self.banned is not None:
+            hits = [[h for h in some if h[0] not in no] for some, no in zip(hits, self.banned, strict=True)]
+        return [some[: self.k] for some in hits]
 
 
 class NearestItems:
@@ -106,6 +140,37 @@ class NearestItems:
                 to be read is damaged or gone.
         """
         check_kind(kind)
+        queries = self._queries(vectors, name)
+        if k < 1:
+            raise InputError(f"k must be at least 1, not {k}")
+        if isinstance(where, str) or (where is not None and not isinstance(where, Where)):
+            where = parse_where(where)
+        bound = bind_where(where, self._columns(kind), kind) if where and where.conditions else None
+        asked = np.flatnonzero(queries.any(1))
+        banned = _banned(exclude, len(queries))
+        sources = [exclude_sources] * len(queries) if isinstance(exclude_sources, str) else exclude_sources
+        if sources is not None and len(sources) != len(queries):
+            raise ValueError(f"{len(sources)} sources to exclude for {len(queries)} queries")
+        ids: list[list[str]] = [[] for _ in range(len(queries))]
+        distance = np.full((len(queries), k), np.nan, np.float32)
+        if len(asked) and self.points(kind, name):
+            request = _Request(
+                queries[asked],
+                k,
+                bound,
+                name,
+                [banned[i] for i in asked.tolist()] if banned is not None else None,
+                [sources[i] for i in asked.tolist()] if sources is not None else None,
+                exact,
+            )
+            for i, found in zip(asked, self._answer(kind, request, engine), strict=True):
+                ids[i] = [item_id for item_id, _ in found]
+                similarity = np.array([score for _, score in found], np.float32)
+                distance[i, : len(found)] = np.clip(1 - similarity, 0, 2)
+        return Neighbours(ids, distance)
+
+    def _queries(self, vectors: npt.NDArray[Any], name: str) -> npt.NDArray[np.float32]:
+        """[q, d] float32 rows of length 1, zero rows for empty queries. Raises `InputError` for unfit vectors."""
         dim = self._dim(name)
         raw = np.atleast_2d(np.asarray(vectors, np.float32))
         if raw.shape[1] != dim:
@@ -114,72 +179,42 @@ class NearestItems:
             )
         if not np.isfinite(raw).all():
             raise InputError("a query vector is not finite")
-        if k < 1:
-            raise InputError(f"k must be at least 1, not {k}")
-        if isinstance(where, str) or (where is not None and not isinstance(where, Where)):
-            where = parse_where(where)
-        bound = bind_where(where, self._columns(kind), kind) if where and where.conditions else None
-        queries = normalised(raw)
-        asked = np.flatnonzero(queries.any(1))
-        banned = _banned(exclude, len(raw))
-        sources = [exclude_sources] * len(raw) if isinstance(exclude_sources, str) else exclude_sources
-        if sources is not None and len(sources) != len(raw):
-            raise ValueError(f"{len(sources)} sources to exclude for {len(raw)} queries")
-        ids: list[list[str]] = [[] for _ in range(len(raw))]
-        distance = np.full((len(raw), k), np.nan, np.float32)
-        if len(asked) and self.points(kind, name):
-            some_banned = [banned[i] for i in asked.tolist()] if banned is not None else None
-            some_sources = [sources[i] for i in asked.tolist()] if sources is not None else None
-            answer = (queries[asked], k, bound, name, some_banned, some_sources)
-            streams = engine == "auto" and self._streams_now(kind, name, len(asked), k, banned, sources)
-            if not streams and self._scans_now(kind, name, len(asked), exact, engine):
-                hits = self._scan(kind, *answer)
-            else:
-                try:
-                    hits = self._search(kind, *answer, exact=exact, streams=streams)
-                except PartUnavailableError:
-                    if engine == "qdrant":
-                        raise
-                    hits = self._scan(kind, *answer)
-            for i, found in zip(asked, hits, strict=True):
-                ids[i] = [item_id for item_id, _ in found]
-                similarity = np.array([score for _, score in found], np.float32)
-                distance[i, : len(found)] = np.clip(1 - similarity, 0, 2)
-        return Neighbours(ids, distance)
+        return normalised(raw)
 
-    def _streams_now(
-        self,
-        kind: str,
-        name: str,
-        queries: int,
-        k: int,
-        banned: list[frozenset[str]] | None,
-        sources: Sequence[str | None] | None,
-    ) -> bool:
+    def _answer(self, kind: str, request: _Request, engine: Engine) -> Hits:
+        """The hits of each query, by the engine that is asked for or expected to be fastest."""
+        if engine == "auto" and self._streams_now(kind, request):
+            return self._stream(kind, request)
+        if self._scans_now(kind, request, engine):
+            return self._scan(kind, request)
+        try:
+            return self._search(kind, request)
+        except PartUnavailableError:
+            if engine == "qdrant":
+                raise
+            return self._scan(kind, request)
+
+    def _streams_now(self, kind: str, request: _Request) -> bool:
         """Whether the shards are scanned as they pass; unwanted ids are left out of longer answers there."""
-        more = max(map(len, banned)) if banned is not None else 0
-        if self.info.url is not None or sources is not None or more > OVERFETCH:
+        more = request.most_banned()
+        if self.info.url is not None or request.sources is not None or more > OVERFETCH:
             return False
-        return worth_streaming(self.points(kind, name), self.info.vectors[name], queries, k + more)
+        points, dim = self.points(kind, request.name), self.info.vectors[request.name]
+        return worth_streaming(points, dim, len(request.vectors), request.k + more)
 
-    def _scans_now(self, kind: str, name: str, queries: int, exact: bool, engine: Engine) -> bool:
+    def _scans_now(self, kind: str, request: _Request, engine: Engine) -> bool:
         if engine != "auto":
             return engine == "scan"
         if self.info.url is not None:
             return False
-        points, dim = self.points(kind, name), self.info.vectors[name]
-        return worth_scanning(points, dim, queries) or (exact and 4 * points * dim <= BUDGET)
+        points, dim = self.points(kind, request.name), self.info.vectors[request.name]
+        return worth_scanning(points, dim, len(request.vectors)) or (
+            request.exact and 4 * points * dim <= BUDGET
+        )
 
-    def _scan(
-        self,
-        kind: str,
-        queries: npt.NDArray[np.float32],
-        k: int,
-        where: BoundWhere | None,
-        name: str,
-        banned: list[frozenset[str]] | None,
-        sources: list[str | None] | None,
-    ) -> Hits:
+    def _scan(self, kind: str, request: _Request) -> Hits:
+        """By the exact scan of all vectors in memory."""
+        name, banned, sources = request.name, request.banned, request.sources
         with self._lock:
             if (kind, name) not in self._scans:
                 shards = self.manifest.shards_of(kind)
@@ -197,7 +232,8 @@ class NearestItems:
         if sources is not None:
             groups, codes = codes_of(self._metadata.table(kind, ["source_id"])["source_id"])
             not_group = np.array([codes.get(s, -1) if s is not None else -1 for s in sources], np.int32)
-        rows, similarity = scan.search(queries, k, self._mask(kind, where), places, groups, not_group)
+        mask = self._mask(kind, request.where)
+        rows, similarity = scan.search(request.vectors, request.k, mask, places, groups, not_group)
         return [
             [(ids[row], float(score)) for row, score in zip(some, scores, strict=True) if row >= 0]
             for some, scores in zip(rows.tolist(), similarity.tolist(), strict=True)
@@ -214,39 +250,35 @@ class NearestItems:
                 self._masks[kind, where] = to_mask(where, self._metadata.table(kind, names))
             return self._masks[kind, where]
 
-    def _search(
-        self,
-        kind: str,
-        queries: npt.NDArray[np.float32],
-        k: int,
-        where: BoundWhere | None,
-        name: str,
-        banned: list[frozenset[str]] | None,
-        sources: list[str | None] | None,
-        *,
-        exact: bool,
-        streams: bool = False,
-    ) -> Hits:
-        not_points: list[str] = []
-        more = 0
-        if banned is not None:
-            more = max(map(len, banned))
-            if more > OVERFETCH:
-                # a filter holds for all queries, so each gets the few extra that only it must not see
-                common = frozenset.intersection(*banned)
-                more = max(len(some - common) for some in banned)
-                not_points = self._point_ids(kind, sorted(common))
+    def _stream(self, kind: str, request: _Request) -> Hits:
+        """By a scan of the shards as they pass."""
         shards = self.manifest.shards_of(kind)
-        if streams:
-            mask, ids = self._mask(kind, where), self.all_ids(kind)
-            with self._still_there():
-                hits = nearest(self.index, shards, name, queries, k + more, ids, mask)
-        else:
-            query = Query(queries, k + more, name, where, exact, sources, not_points)
-            hits = self._store.search(kind, self.manifest.parts_of(kind), {s.number for s in shards}, query)
-        if banned is not None:
-            hits = [[h for h in some if h[0] not in no] for some, no in zip(hits, banned, strict=True)]
-        return [some[:k] for some in hits]
+        mask, ids = self._mask(kind, request.where), self.all_ids(kind)
+        k = request.k + request.most_banned()
+        with self._still_there():
+            hits = nearest(self.index, shards, request.name, request.vectors, k, ids, mask)
+        return request.allowed(hits)
+
+    def _search(self, kind: str, request: _Request) -> Hits:
+        """By the vector store."""
+        not_points: list[str] = []
+        more = request.most_banned()
+        if request.banned is not None and more > OVERFETCH:
+            # a filter holds for all queries, so each gets the few extra that only it must not see
+            common = frozenset.intersection(*request.banned)
+            more = max(len(some - common) for some in request.banned)
+            not_points = self._point_ids(kind, sorted(common))
+        live = {s.number for s in self.manifest.shards_of(kind)}
+        query = Query(
+            request.vectors,
+            request.k + more,
+            request.name,
+            request.where,
+            request.exact,
+            request.sources,
+            not_points,
+        )
+        return request.allowed(self._store.search(kind, self.manifest.parts_of(kind), live, query))
 
     def _point_ids(self, kind: str, ids: Sequence[str]) -> list[str]:
         have = set(self.all_ids(kind))

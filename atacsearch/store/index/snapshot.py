@@ -189,12 +189,12 @@ class Snapshot(NearestItems):
             for at in [np.flatnonzero(shard == number)]
         ]
 
-    def postings(self, kind: str, say: Callable[[str], Any] = lambda text: None) -> Postings:
+    def postings(self, kind: str, notify: Callable[[str], None] = lambda text: None) -> Postings:
         """Which items of a collection have which tokens; rows are places in `all_ids`.
 
         Args:
             kind: collection.
-            say: receives a note where an older version made the index and the lists must be made first.
+            notify: receives a note where an older version made the index and the lists must be made first.
 
         Raises:
             InputError: a posting file is damaged, or a shard is gone.
@@ -204,5 +204,7 @@ class Snapshot(NearestItems):
         with self._lock:
             if kind not in self._postings:
                 shards = self.manifest.shards_of(check_kind(kind))
-                self._postings[kind] = open_postings(self.index, kind, shards, self.info.universe_digest, say)
+                self._postings[kind] = open_postings(
+                    self.index, kind, shards, self.info.universe_digest, notify
+                )
             return self._postings[kind]

@@ -17,10 +17,11 @@ import numpy.typing as npt
 
 from ...errors import AtacsearchError, InputError
 from ..atomic import sha256_of
+from ..columns import VECTOR_PREFIX
 from ..manifest import Manifest, Part, ShardEntry, generation_folder, read_current, read_manifest
 from ..metadata.database import FILE, Metadata
 from ..postings.check import check_postings
-from ..shards import VECTOR_PREFIX, matrix_of, point_id, read_metadata_rows
+from ..shards import matrix_of, point_id, read_metadata_rows
 from ..types import KINDS
 from ..vectors.base import StoredPoint, normalised
 from .folder import IndexFolder

@@ -303,7 +303,7 @@ def _tier(file: PostingsFile) -> int:
 
 
 def _dead_share(file: PostingsFile, live: set[int]) -> float:
-    dead = sum(
+    dead: int = sum(
         r
         for n, r in zip(file.shards.numbers.tolist(), file.shards.rows.tolist(), strict=True)
         if n not in live

@@ -179,7 +179,7 @@ def open_postings(
     kind: str,
     entries: Sequence[ShardEntry],
     universe_digest: str,
-    say: Callable[[str], Any] = lambda text: None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> Postings:
     """The postings of the given shards; lists that are missing are made, with one note.
 
@@ -188,7 +188,7 @@ def open_postings(
         kind: collection.
         entries: live shards.
         universe_digest: of the index.
-        say: receives the note.
+        notify: receives the note.
 
     Raises:
         InputError: a posting file or a shard is damaged.
@@ -202,7 +202,7 @@ def open_postings(
             return Postings(chosen, entries)
     if damaged:
         raise damaged[0]
-    chosen.append(_make_missing(index, folder, kind, missing, universe_digest, say))
+    chosen.append(_make_missing(index, folder, kind, missing, universe_digest, notify))
     return Postings(chosen, entries)
 
 
@@ -212,14 +212,14 @@ def _make_missing(
     kind: str,
     missing: Sequence[ShardEntry],
     universe_digest: str,
-    say: Callable[[str], Any],
+    notify: Callable[[str], None],
 ) -> PostingsFile:
     n = sum(e.rows for e in missing)
-    say(f"Making the inverted index of {n:,} {kind} that an older version added; later questions find it")
+    notify(f"Making the inverted index of {n:,} {kind} that an older version added; later questions find it")
     try:
         return build(index, folder, kind, missing, universe_digest)
     except OSError as error:
-        say(f"It cannot be kept ({error}): made for this process alone")
+        notify(f"It cannot be kept ({error}): made for this process alone")
     try:
         with tempfile.TemporaryDirectory(prefix="atacsearch-") as elsewhere:
             # mapped, it stays readable after its name is gone

@@ -32,7 +32,9 @@ from ..manifest import Part, ShardEntry, count_points
 from ..metadata.where import BoundWhere, matches, to_edge
 from ..shards import read_points
 from ..types import KINDS, IndexInfo
-from .base import Collection, Hits, Query, StoredPoint, columns_inside, merge_hits, plan_parts
+from .base import Collection, Hits, Query, StoredPoint
+from .merge import merge_hits
+from .parts import columns_inside, plan_parts
 
 QUERIES_A_CALL = 1_000
 LINKS = 24  # of a point in the graph

@@ -18,8 +18,8 @@ from ..shards import read_vectors
 from .base import normalised
 
 BUDGET = 1 << 30  # bytes of vectors that are kept in memory
-SCORES = 1 << 24  # floats of one block of scores
-BLOCK = 64
+SCORES = 1 << 24  # scores of one chunk of queries
+GROUP = 64  # scores of which only the largest is looked at first
 SMALL = 10_000_000  # bytes of vectors that are scanned for a single query
 MEDIUM = 30_000_000  # and for a batch of at least MANY
 MANY = 64
@@ -97,20 +97,20 @@ class ExactScan:
             return found, scores
         step = max(1, SCORES // n)
         for start in range(0, len(queries), step):
-            block = queries[start : start + step] @ vectors.T  # [step, n] float32
-            for i in range(len(block)):
+            similarity = queries[start : start + step] @ vectors.T  # [step, n] float32
+            for i in range(len(similarity)):
                 if banned is not None and len(banned[start + i]):
                     at = np.searchsorted(rows, banned[start + i])
                     at = at[at < n]
-                    block[i, at[np.isin(rows[at], banned[start + i])]] = -np.inf
+                    similarity[i, at[np.isin(rows[at], banned[start + i])]] = -np.inf
                 if own is not None and not_group is not None and not_group[start + i] >= 0:
-                    block[i, own == not_group[start + i]] = -np.inf
-            at = top_k(block, min(k, n))
-            value = np.take_along_axis(block, at, 1)
+                    similarity[i, own == not_group[start + i]] = -np.inf
+            at = top_k(similarity, min(k, n))
+            value = np.take_along_axis(similarity, at, 1)
             best = np.lexsort((at, -value), axis=1)
             at, value = np.take_along_axis(at, best, 1), np.take_along_axis(value, best, 1)
             real = np.isfinite(value)
-            stop, width = start + len(block), at.shape[1]
+            stop, width = start + len(similarity), at.shape[1]
             found[start:stop, :width] = np.where(real, rows[at], -1)
             scores[start:stop, :width] = np.where(real, value, np.nan)
         return found, scores
@@ -119,18 +119,18 @@ class ExactScan:
 def top_k(scores: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:
     """[m, k] places of the k largest of each row, in no order.
 
-    The k largest lie in the k blocks with the largest maxima, so only those are partitioned: seven times
+    The k largest lie in the k groups with the largest maxima, so only those are partitioned: seven times
     faster than partitioning whole rows of 100,000.
     """
     m, n = scores.shape
-    blocks = n // BLOCK
-    if blocks <= 2 * k:
+    groups = n // GROUP
+    if groups <= 2 * k:
         return np.argpartition(scores, n - k, axis=1)[:, n - k :].astype(np.int64)
-    maxima = scores[:, : blocks * BLOCK].reshape(m, blocks, BLOCK).max(2)
-    best = np.argpartition(maxima, blocks - k, axis=1)[:, blocks - k :]
-    places = (best[:, :, None] * BLOCK + np.arange(BLOCK)).reshape(m, -1)
-    if blocks * BLOCK < n:
-        rest = np.broadcast_to(np.arange(blocks * BLOCK, n), (m, n - blocks * BLOCK))
+    maxima = scores[:, : groups * GROUP].reshape(m, groups, GROUP).max(2)
+    best = np.argpartition(maxima, groups - k, axis=1)[:, groups - k :]
+    places = (best[:, :, None] * GROUP + np.arange(GROUP)).reshape(m, -1)
+    if groups * GROUP < n:
+        rest = np.broadcast_to(np.arange(groups * GROUP, n), (m, n - groups * GROUP))
         places = np.concatenate([places, rest], axis=1)
     candidates = np.take_along_axis(scores, places, 1)
     chosen = np.argpartition(candidates, candidates.shape[1] - k, axis=1)[:, -k:]

@@ -21,7 +21,9 @@ from ..manifest import Part, ShardEntry, count_points
 from ..metadata.where import to_client
 from ..shards import read_points
 from ..types import KINDS, IndexInfo
-from .base import Collection, Hits, Query, StoredPoint, columns_inside, is_stale, merge_hits
+from .base import Collection, Hits, Query, StoredPoint
+from .merge import merge_hits
+from .parts import columns_inside, is_stale
 
 MEMORY = ":memory:"
 API_KEY = "QDRANT_API_KEY"

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from ..manifest import ShardEntry
 from .base import Hits
-from .blocks import vector_blocks
+from .chunks import vector_chunks
 from .exact import SMALL
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def nearest(
     k = min(k, max(len(ids), 1))
     tiles = [_Tile(queries[at : at + WIDE], bound, k, ids) for at in range(0, len(queries), WIDE)]
     room = torch.empty(WIDE * LONG)  # memory that is new each time would cost a third more
-    for rows, vectors in vector_blocks(index, shards, name, ROWS, mask):
+    for rows, vectors in vector_chunks(index, shards, name, ROWS, mask):
         columns = bound.of(vectors)
         for tile in tiles:
             tile.see(rows, vectors, columns, room)
@@ -128,7 +128,8 @@ class Bound:
         turned = given @ self._turn
         rest = torch.linalg.vector_norm(turned[:, self.width - 1 :], dim=1)
         turned[:, self.width - 1] = rest
-        return turned[:, : self.width].contiguous()
+        columns: torch.Tensor = turned[:, : self.width].contiguous()
+        return columns
 
 
 class _Tile:
@@ -180,7 +181,7 @@ class _Tile:
 
         limit = torch.from_numpy(self._limit - self._slack)[:, None]
         n = scores.shape[1] // GROUP * GROUP
-        grouped = scores[:, :n].unflatten(1, (-1, GROUP))
+        grouped = scores[:, :n].reshape(len(scores), -1, GROUP)
         query, group = torch.nonzero(grouped.amax(2) >= limit, as_tuple=True)
         which, inside = torch.nonzero(grouped[query, group] >= limit[query], as_tuple=True)
         query, at = query[which], group[which] * GROUP + inside

@@ -1,23 +1,27 @@
-"""From input files to a model corrected for batches: what `atacsearch train batch` does."""
+"""Batch correction from input files to a checkpoint: `atacsearch train batch`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...errors import InputError
+from ...model.checkpoints.checkpoint import Model
 from ...model.device import choose_device
+from ...readers.options import ReadOptions
 from ..loops.batch_correction import BatchSettings, train_batch
 from ..loops.pretraining import PretrainSettings, pretrain
 from ..trainer.state import check_out
 from ..trainer.warm_start import warm_start
 from .card import Card, sources, write_card
-from .inputs import Say, prepare
+from .inputs import Notify, Training, prepare, silent
+from .options import BatchOptions
 from .plan import describe, duration, expect, time_steps, time_warm_start
+from .trained import Trained
 
 Progress = Callable[[dict[str, Any]], None]
 MEANING = {
@@ -31,115 +35,186 @@ MEANING = {
 }
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What one run works on.
+
+    Attributes:
+        work: the model and the sets.
+        batches: [n] batch of each item.
+        labels: [n] label of each; None where nothing must be kept.
+        options: as the user gave them.
+        settings: of the correction.
+        pretraining: settings of the pretraining before; None for none.
+        warm: whether the token table starts from the SVD of the input.
+    """
+
+    work: Training
+    batches: list[str | None]
+    labels: list[str | None] | None
+    options: BatchOptions
+    settings: BatchSettings
+    pretraining: PretrainSettings | None
+    warm: bool
+
+
 def batch_files(
     inputs: Sequence[str | Path],
     batch: str,
     out: str | Path,
+    options: BatchOptions,
+    read: ReadOptions | None = None,
     *,
-    label: str | None = None,
     settings: BatchSettings | None = None,
-    warm: bool = True,
-    pretraining: PretrainSettings | None = None,
-    device: str = "auto",
-    restart: bool = False,
-    dry_run: bool = False,
     command: str | None = None,
-    say: Say = lambda text: None,
+    notify: Notify = silent,
     progress: Progress | None = None,
-    **preparation: Any,
-) -> dict[str, Any]:
-    """Read cells of several batches, start a model and correct it: `atacsearch train batch`.
+) -> Trained:
+    """Read cells of several batches, start a model and correct it.
 
     Args:
         inputs: cells with a batch column.
         batch: column of donor, library or replicate.
         out: folder for the checkpoint.
-        label: column of what must be kept.
-        settings: of the correction.
-        warm: start a fresh model from the SVD of its input.
-        pretraining: settings of an unlabelled pretraining before; none where None.
-        device: `auto`, `cpu` or `cuda`.
-        restart: begin anew where an unfinished run lies in `out`.
-        dry_run: say what it would cost, and write nothing.
+        options: what must be kept, sizes, steps; a dry run says what it would cost, and writes nothing.
+        read: how inputs are read.
+        settings: all settings of the correction, in the place of those that `options` give.
         command: the command line, for the model card.
-        say, progress: told what happens.
-        **preparation: see `prepare`.
-
-    Returns:
-        The summary of `train_batch`; empty for a dry run.
+        notify: receives messages.
+        progress: called with a record after every step and epoch.
 
     Raises:
         InputError: no such column, or one batch only.
     """
-    settings = settings or BatchSettings()
+    run = _begin(inputs, batch, out, options, read, settings or settings_of(options), notify)
+    if options.dry_run:
+        _plan(run, notify)
+        return Trained(Path(out))
+    _learn_unlabelled(run, Path(out) / "pretraining", progress)
+    uneven = None if run.labels is None else composition(run.batches, run.labels)
+    if uneven is not None and uneven["alone"]:
+        names = ", ".join(uneven["alone"][:5])
+        notify(
+            f"{len(uneven['alone'])} labels are in one batch alone ({names}): the adversary does not look at them"
+        )
+    model, summary = _correct(run, Path(out), progress)
+    write_card(model, out, _card(run, batch, summary, uneven, command))
+    summary |= {} if uneven is None else {"composition": uneven}
+    return Trained(Path(out), model.digest, summary, (_in_words(out, summary),))
+
+
+def settings_of(options: BatchOptions) -> BatchSettings:
+    """The settings of the correction."""
+    return BatchSettings(
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        lr=options.lr,
+        strength=options.strength,
+        layers=options.layers,
+        table_lr=options.table_lr,
+        seed=options.seed,
+    )
+
+
+def _begin(
+    inputs: Sequence[str | Path],
+    batch: str,
+    out: str | Path,
+    options: BatchOptions,
+    read: ReadOptions | None,
+    settings: BatchSettings,
+    notify: Notify,
+) -> _Run:
     check_out(out)
-    work = prepare(inputs, discriminator=True, seed=settings.seed, say=say, **preparation)
+    work = prepare(inputs, options, read, seed=settings.seed, discriminator=True, notify=notify)
     batches = work.labels(batch)
     found = sorted({b for b in batches if b is not None})
     if len(found) < 2:
         raise InputError(f"--batch {batch}: one value only ({found[0]}); there is nothing to correct")
-    labels = None if label is None else work.labels(label)
-    warm = warm and work.fresh
-    where = str(choose_device(device))
+    labels = None if options.label is None else work.labels(options.label)
+    pretraining = None
+    if options.pretrain_epochs:
+        pretraining = PretrainSettings(epochs=options.pretrain_epochs, seed=settings.seed)
+    warm = options.warm_start and work.fresh
+    return _Run(work, batches, labels, options, settings, pretraining, warm)
 
-    def correct(folder: Path, watch: Progress | None) -> tuple[Any, dict[str, Any]]:
-        return train_batch(
-            work.model, work.sets, batches, folder, settings, labels=labels, device=device,
-            restart=restart, progress=watch,
-        )  # fmt: skip
 
-    if dry_run:
-        for line in describe(work.model, len(work.sets), len(work.sets.tokens), held=work.sets):
-            say(line)
-        if warm:
-            say(f"warm start: expected {duration(time_warm_start(work.model, work.sets, settings.seed))}")
-        if pretraining is not None:
-            how = replace(pretraining, warm=False)
-            timing = time_steps(
-                lambda folder, watch: pretrain(
-                    work.model, work.sets, folder, how, device=device, progress=watch
-                )
-            )
-            for line in expect(timing, how.epochs, where):
-                say(line)
-        for line in expect(time_steps(correct), settings.epochs, where):
-            say(line)
-        return {}
-    if pretraining is not None:
-        how = replace(pretraining, warm=warm)
-        folder = Path(out) / "pretraining"
+def _learn_unlabelled(run: _Run, folder: Path, progress: Progress | None) -> None:
+    """A pretraining, or the warm start alone."""
+    work = run.work
+    if run.pretraining is not None:
+        how = replace(run.pretraining, warm=run.warm)
+        device, restart = run.options.device, run.options.restart
         pretrain(work.model, work.sets, folder, how, device=device, restart=restart, progress=progress)
-    elif warm:
-        warm_start(work.model, work.sets, seed=settings.seed)
-    uneven = None if labels is None else composition(batches, labels)
-    if uneven is not None and uneven["alone"]:
-        names = ", ".join(uneven["alone"][:5])
-        say(
-            f"{len(uneven['alone'])} labels are in one batch alone ({names}): the adversary does not look at them"
+    elif run.warm:
+        warm_start(work.model, work.sets, seed=run.settings.seed)
+
+
+def _correct(run: _Run, folder: Path, watch: Progress | None) -> tuple[Model, dict[str, Any]]:
+    return train_batch(
+        run.work.model,
+        run.work.sets,
+        run.batches,
+        folder,
+        run.settings,
+        labels=run.labels,
+        device=run.options.device,
+        restart=run.options.restart,
+        progress=watch,
+    )
+
+
+def _plan(run: _Run, notify: Notify) -> None:
+    """Say what the run would cost, from a few real steps."""
+    work, device = run.work, run.options.device
+    where = str(choose_device(device))
+    for line in describe(work.model, len(work.sets), len(work.sets.tokens), held=work.sets):
+        notify(line)
+    if run.warm:
+        notify(f"warm start: expected {duration(time_warm_start(work.model, work.sets, run.settings.seed))}")
+    if run.pretraining is not None:
+        how = replace(run.pretraining, warm=False)
+        timing = time_steps(
+            lambda folder, watch: pretrain(work.model, work.sets, folder, how, device=device, progress=watch)
         )
-    model, summary = correct(Path(out), progress)
+        for line in expect(timing, how.epochs, where):
+            notify(line)
+    timing = time_steps(lambda folder, watch: _correct(run, folder, watch))
+    for line in expect(timing, run.settings.epochs, where):
+        notify(line)
+
+
+def _card(
+    run: _Run, batch: str, summary: dict[str, Any], uneven: dict[str, Any] | None, command: str | None
+) -> Card:
+    label, found = run.options.label, {b for b in run.batches if b is not None}
     notes = [f"{name}: {MEANING[name]}." for name in summary["after"]]
     if uneven is not None:
         notes.append(
             f"Composition: the shares of labels differ between batches by {uneven['distance']:.2f} (total variation "
             "of a batch from the others, mean; 0 is equal), so the overall mixing must not reach 1."
         )
-    write_card(
-        model,
-        out,
-        Card(
-            task=f"vectors without the batch (column `{batch}`, {len(found)} of them)"
-            + (f", keeping `{label}`" if label else ""),
-            data=sources(work.items),
-            split=f"{summary['cells_scored']:,} of {summary['cells']:,} cells that no step was trained on and no "
-            "epoch was chosen by, the same share of every batch and label",
-            figures={"before": summary["before"], "after": summary["after"]},
-            settings=asdict(settings) | {"warm_start": warm, "label_column": label},
-            notes=notes,
-            command=command,
-        ),
+    return Card(
+        task=f"vectors without the batch (column `{batch}`, {len(found)} of them)"
+        + (f", keeping `{label}`" if label else ""),
+        data=sources(run.work.items),
+        split=f"{summary['cells_scored']:,} of {summary['cells']:,} cells that no step was trained on and no "
+        "epoch was chosen by, the same share of every batch and label",
+        figures={"before": summary["before"], "after": summary["after"]},
+        settings=asdict(run.settings) | {"warm_start": run.warm, "label_column": label},
+        notes=notes,
+        command=command,
     )
-    return summary | ({} if uneven is None else {"composition": uneven})
+
+
+def _in_words(out: str | Path, summary: dict[str, Any]) -> str:
+    """The outcome in one line."""
+    changes = ", ".join(
+        f"{name.replace('_', ' ')} {summary['before'][name]:.3f} -> {value:.3f}"
+        for name, value in summary["after"].items()
+        if name in summary["before"]
+    )
+    return f"{out}: {summary['cells']:,} cells, {len(summary['batches'])} batches; {changes}"
 
 
 def composition(batches: Sequence[str | None], labels: Sequence[str | None]) -> dict[str, Any]:

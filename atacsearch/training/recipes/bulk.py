@@ -1,134 +1,173 @@
-"""From labelled BED files to a model with label heads: what `atacsearch train bulk` does."""
+"""Label heads from labelled BED files to a checkpoint: `atacsearch train bulk`."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from ...model.checkpoints.checkpoint import Model
+from ...readers.options import ReadOptions
 from ...tokens.token_sets import TokenSets
 from ..bulk.fit import fit_plain, fit_residual
 from ..bulk.labels import LabelTable
 from ..bulk.train import BulkSettings, check_labels, train_bulk
-from ..loops.metric_learning import Progress
 from ..loops.pretraining import PretrainSettings, pretrain
 from ..trainer.state import check_out
 from ..trainer.warm_start import warm_start
 from .card import Card, sources, write_card
-from .inputs import prepare, say_groups
+from .inputs import Notify, Training, prepare, say_groups, silent
+from .options import BulkOptions
 from .plan import describe, duration, size
+from .trained import Trained
 
-Say = Callable[[str], None]
+Progress = Callable[[dict[str, Any]], None]
 
 
 def bulk_files(
     inputs: Sequence[str | Path],
     labels: Sequence[str],
     out: str | Path,
+    options: BulkOptions,
+    read: ReadOptions | None = None,
     *,
-    group: str | None = None,
-    unlabelled: Sequence[str | Path] = (),
     settings: BulkSettings | None = None,
-    warm: bool = True,
-    pretraining: PretrainSettings | None = None,
-    device: str = "auto",
-    restart: bool = False,
-    dry_run: bool = False,
     command: str | None = None,
-    say: Say = lambda text: None,
+    notify: Notify = silent,
     progress: Progress | None = None,
-    **preparation: Any,
-) -> dict[str, Any]:
+) -> Trained:
     """Read labelled BED files, start a model, and fit a vector for each label.
 
     Args:
         inputs: BED files or manifests.
         labels: label columns, each of which gets a head.
         out: folder for the checkpoint.
-        group: column of the collection; the kinds of heads are chosen on whole ones where there are three.
-        unlabelled: further files, which join the universe, the warm start and the pretraining.
-        settings: of the heads.
-        warm: start a fresh model from the SVD of its input.
-        pretraining: settings of an unlabelled pretraining of the network on subsamples; none where None. It
-            changes the general vector alone.
-        device: `auto`, `cpu` or `cuda`, of the pretraining.
-        restart: begin anew where an unfinished run lies in `out`.
-        dry_run: say sizes and the expected time, from one timed fit of each kind, and write nothing.
+        options: column of the collection, whole ones of which are held out to choose where there are three; unlabelled
+            files; a pretraining, which changes the general vector alone. A dry run says sizes and the expected time,
+            from one timed fit of each kind, and writes nothing.
+        read: how inputs are read.
+        settings: all settings of the heads.
         command: the command line, for the model card.
-        say, progress: told what happens.
-        **preparation: see `prepare`.
-
-    Returns:
-        The summary of `train_bulk`; empty for a dry run.
+        notify: receives messages.
+        progress: called with a record after every step and epoch.
     """
-    settings = settings or BulkSettings()
+    settings = settings or BulkSettings(seed=options.seed)
     labels = list(dict.fromkeys(labels))
+    pretraining = None
+    if options.pretrain_epochs:
+        pretraining = PretrainSettings(epochs=options.pretrain_epochs, seed=settings.seed)
     check_out(out)
     work = prepare(
         inputs,
-        unlabelled=unlabelled,
-        discriminator=pretraining is not None,
+        options,
+        read,
         seed=settings.seed,
-        say=say,
-        **preparation,
+        unlabelled=options.unlabelled,
+        discriminator=pretraining is not None,
+        notify=notify,
     )
     columns: dict[str, Sequence[str | None]] = {label: work.labels(label) for label in labels}
-    groups = work.labels(group) if group is not None else None
+    groups = work.labels(options.group) if options.group is not None else None
     if groups is not None:
-        say_groups(f"--group {group}", groups, say)
+        say_groups(f"--group {options.group}", groups, notify)
     check_labels(LabelTable(columns))
-    if dry_run:
-        _say_plan(work.model, work.sets, columns, settings, pretraining, say)
-        return {}
-    if work.fresh and warm and pretraining is None:
-        warm_start(work.model, work.all_sets, seed=settings.seed)
-    if pretraining is not None:
-        _pretrain(work, Path(out) / "pretraining", pretraining, warm, device, restart, progress)
+    if options.dry_run:
+        _plan(work.model, work.sets, columns, settings, pretraining, notify)
+        return Trained(Path(out))
+    _learn_unlabelled(work, Path(out) / "pretraining", options, pretraining, settings.seed, progress)
     work.model.own["labels"] = labels
     summary = train_bulk(
-        work.model, work.sets, columns, out, settings, groups=groups, restart=restart, progress=progress
-    )
-    write_card(
         work.model,
+        work.sets,
+        columns,
         out,
-        Card(
-            task=f"BED files, with a vector for each of {', '.join(labels)}",
-            data=sources(work.items) + sources(work.others, "unlabelled"),
-            split=f"files that the heads were not fitted on: {summary['held_out']}",
-            figures={
-                f"{label}: {found['head']}": {
-                    "accuracy of the nearest file": found["held_out_accuracy"],
-                    "files": found["files"],
-                    "classes": found["classes"],
-                }
-                for label, found in summary["labels"].items()
-            },
-            settings=asdict(settings),
-            notes=[
-                "The kind of each head was chosen by these figures, which are therefore a little too good.",
-                "The accuracy is the mean of two: over all other files, and over those whose crossing labels differ; "
-                "with --group of a third, over those of other groups.",
-            ],
-            command=command,
-        ),
+        settings,
+        groups=groups,
+        restart=options.restart,
+        progress=progress,
     )
-    return summary
+    write_card(work.model, out, _card(work, labels, settings, summary, command))
+    return Trained(Path(out), work.model.digest, summary, tuple(_in_words(out, summary)))
 
 
-def _say_plan(
+def _learn_unlabelled(
+    work: Training,
+    folder: Path,
+    options: BulkOptions,
+    pretraining: PretrainSettings | None,
+    seed: int,
+    progress: Progress | None,
+) -> None:
+    """The warm start, or replaced-token detection on subsamples of the same files."""
+    warm = options.warm_start and work.fresh
+    if pretraining is None:
+        if warm:
+            warm_start(work.model, work.all_sets, seed=seed)
+        return
+    pretrain(
+        work.model,
+        work.all_sets,
+        folder,
+        replace(pretraining, warm=warm),
+        device=options.device,
+        restart=options.restart,
+        progress=progress,
+    )
+
+
+def _card(
+    work: Training,
+    labels: Sequence[str],
+    settings: BulkSettings,
+    summary: dict[str, Any],
+    command: str | None,
+) -> Card:
+    return Card(
+        task=f"BED files, with a vector for each of {', '.join(labels)}",
+        data=sources(work.items) + sources(work.others, "unlabelled"),
+        split=f"files that the heads were not fitted on: {summary['held_out']}",
+        figures={
+            f"{label}: {found['head']}": {
+                "accuracy of the nearest file": found["held_out_accuracy"],
+                "files": found["files"],
+                "classes": found["classes"],
+            }
+            for label, found in summary["labels"].items()
+        },
+        settings=asdict(settings),
+        notes=[
+            "The kind of each head was chosen by these figures, which are therefore a little too good.",
+            "The accuracy is the mean of two: over all other files, and over those whose crossing labels differ; "
+            "with --group of a third, over those of other groups.",
+        ],
+        command=command,
+    )
+
+
+def _in_words(out: str | Path, summary: dict[str, Any]) -> Iterator[str]:
+    """The outcome, a line a label."""
+    yield f"{out}: {summary['files']:,} files; held out to choose: {summary['held_out']}"
+    for label, found in summary["labels"].items():
+        right = found["held_out_accuracy"]
+        measured = "no file could be held out to choose or to measure"
+        if right is not None:
+            measured = f"{right:.3f} of held-out files nearest to their own value"
+        yield f"  {label}: {found['classes']} values of {found['files']:,} files, {found['head']}; {measured}"
+
+
+def _plan(
     model: Model,
     sets: TokenSets,
     columns: dict[str, Sequence[str | None]],
     settings: BulkSettings,
     pretraining: PretrainSettings | None,
-    say: Say,
+    notify: Notify,
 ) -> None:
     """Say what the heads would cost, from one fit of each kind on all files."""
     for line in describe(model, len(sets), len(sets.tokens)):
-        say(line)
+        notify(line)
     table, n_regions, fit = LabelTable(columns), model.config.n_regions, settings.fit(settings.shrinks[0])
     label = next(iter(columns))
     started = time.perf_counter()
@@ -140,30 +179,9 @@ def _say_plan(
     residual = time.perf_counter() - started
     seconds = plain * (len(settings.powers) + len(columns)) + residual * len(crossed) * (settings.folds + 1)
     width = min(settings.rank, max(len(sets) - 1, 1))
-    say(
+    notify(
         f"heads: {len(columns)} of width {width}, {size(2 * n_regions * width)} each, twice that for a residual head"
     )
-    say(f"heads: expected {duration(seconds)}, for {settings.folds} folds")
+    notify(f"heads: expected {duration(seconds)}, for {settings.folds} folds")
     if pretraining is not None:
-        say("the pretraining comes on top: see atacsearch train pretrain --dry-run")
-
-
-def _pretrain(
-    work: Any,
-    folder: Path,
-    settings: PretrainSettings,
-    warm: bool,
-    device: str,
-    restart: bool,
-    progress: Progress | None,
-) -> None:
-    """Replaced-token detection on subsamples of the same files."""
-    pretrain(
-        work.model,
-        work.all_sets,
-        folder,
-        replace(settings, warm=warm and work.fresh),
-        device=device,
-        restart=restart,
-        progress=progress,
-    )
+        notify("the pretraining comes on top: see atacsearch train pretrain --dry-run")

@@ -23,13 +23,18 @@ from ...tokens.token_sets import TokenSets
 from ..trainer.distributed import Team
 from ..trainer.sources import FileSource
 from .card import remember_parent, sources
+from .options import RunOptions
 
 if TYPE_CHECKING:
     from ...readers.items import Items
     from ...readers.options import ReadOptions
     from ...tokens.universe import Universe
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
+
+
+def silent(text: str) -> None:
+    """Drop a message."""
 
 
 @dataclass(frozen=True)
@@ -85,48 +90,47 @@ class Training:
 
 def prepare(
     inputs: Sequence[str | Path],
+    options: RunOptions,
+    read: ReadOptions | None = None,
     *,
-    universe: str | Path | None = None,
-    base: str | Path | None = None,
-    size: str = "tiny",
+    seed: int | None = None,
     discriminator: bool = False,
-    seed: int = 0,
-    options: ReadOptions | None = None,
     unlabelled: Sequence[str | Path] = (),
-    say: Say = lambda text: None,
+    notify: Notify = silent,
 ) -> Training:
     """Read the training inputs and make or load the model.
 
     Args:
         inputs: h5ad, fragments, BED files or manifests.
-        universe: BED file or known name; made from the inputs where None and no `base` is given.
-        base: checkpoint to go on from; it brings its own universe.
-        size: `tiny`, `small` or `base`, of a fresh model.
+        options: universe (a BED file or known name; made from the inputs where None and no model is given), model to go
+            on from, which brings its own universe, and size of a fresh one.
+        read: how to read (genome, cells, counting).
+        seed: of fresh weights; that of `options` where None.
         discriminator: give a model without that head a fresh one.
-        seed: of fresh weights.
-        options: how to read (genome, cells, counting).
         unlabelled: further inputs, for training without labels alone; a universe that is made is made from
             these too.
-        say: told what readers report and what is made.
+        notify: told what readers report and what is made.
 
     Raises:
-        InputError: both `universe` and `base` are given, or an input cannot be read.
+        InputError: both a universe and a model are given, or an input cannot be read.
     """
     from ...readers.inputs.open import open_input
 
-    start = _begin([*inputs, *unlabelled], universe, base, options, say)
+    start = _begin([*inputs, *unlabelled], options.universe, options.model, read, notify)
     items = [found for path in inputs for found in open_input(path, start.regions, start.options)]
     others = [found for path in unlabelled for found in open_input(path, start.regions, start.options)]
     for found in [*items, *others]:
         for line in found.report.lines():
-            say(line)
+            notify(line)
     counting = next((i.counting for i in items if i.counting), None)
-    model = start.model(size, discriminator, seed, counting, say)
+    model = start.fresh_or_loaded(
+        options.size, discriminator, options.seed if seed is None else seed, counting, notify
+    )
     more = TokenSets.concat([i.sets for i in others]) if others else None
     if more is not None:
         filled = np.flatnonzero(more.lengths)
         if len(filled) < len(more):
-            say(
+            notify(
                 f"{len(more) - len(filled):,} unlabelled items have no region of the universe and are left out"
             )
         more = more.take(filled) if len(filled) else None
@@ -134,27 +138,26 @@ def prepare(
     return Training(model, start.loaded is None, items, joined, others, more)
 
 
-def say_groups(option: str, groups: Sequence[str | None], say: Say) -> None:
+def say_groups(option: str, groups: Sequence[str | None], notify: Notify) -> None:
     """Say where a column of groups, as `--batch donor`, has one value only, or none for some items."""
     found = sorted({group for group in groups if group is not None})
     missing = sum(group is None for group in groups)
     if len(found) == 1:
-        say(f"{option}: one value only ({found[0]}); nothing to correct or hold out")
+        notify(f"{option}: one value only ({found[0]}); nothing to correct or hold out")
     if missing:
-        say(f"{option}: {missing:,} items have no value; they are trained on and never held out as a group")
+        notify(
+            f"{option}: {missing:,} items have no value; they are trained on and never held out as a group"
+        )
 
 
 def prepare_corpus(
     inputs: Sequence[str | Path],
     folder: Path,
+    options: RunOptions,
+    read: ReadOptions | None = None,
     *,
-    universe: str | Path | None = None,
-    base: str | Path | None = None,
-    size: str = "tiny",
-    seed: int = 0,
-    options: ReadOptions | None = None,
     team: Team | None = None,
-    say: Say = lambda text: None,
+    notify: Notify = silent,
 ) -> tuple[Model, bool, list[FileSource], list[dict[str, Any]]]:
     """Make or load the model and turn every input into token files that can be streamed.
 
@@ -164,7 +167,7 @@ def prepare_corpus(
     Args:
         inputs: token files, h5ad, fragments, BED files or manifests.
         folder: for the token files that are made; the first process of the team writes.
-        universe, base, size, seed, options, say: as for `prepare`.
+        options, read, notify: as for `prepare`.
         team: the processes that train together.
 
     Returns:
@@ -173,69 +176,87 @@ def prepare_corpus(
     Raises:
         InputError: as for `prepare`; or there are only token files, and neither universe nor model is given.
     """
-    from ...readers.inputs.open import open_input_parts
-    from ...tokens.token_sets import write_sets
-
     team = team or Team()
     others = [path for path in inputs if Path(path).suffix != ".parquet"]
-    if not others and universe is None and base is None:
+    if not others and options.universe is None and options.model is None:
         raise InputError(
             f"{inputs[0]}: a token file holds no regions; name the universe that it was made with, by --universe "
             "or --model"
         )
-    start = _begin(others, universe, base, options, say)
-    regions = start.regions
+    start = _begin(others, options.universe, options.model, read, notify)
     if team.leads:
         folder.mkdir(parents=True, exist_ok=True)
-    found: list[FileSource] = []
-    rows: list[dict[str, Any]] = []
-    counting = None
-    beds: list[Items] = []
-
-    def add(parts: Iterator[TokenSets], name: str) -> None:
-        target = folder / f"{len(found)}.parquet"
-        if team.leads:
-            write_sets(parts, target)
-        else:
-            deque(parts, maxlen=0)  # the others read on, to know what the first process knows
-        team.wait()
-        found.append(FileSource(target, regions.digest, name))
-
+    corpus = _TokenFiles(folder, start, team, notify)
     for path in inputs:
+        corpus.add(path)
+    corpus.add_beds()
+    model = start.fresh_or_loaded(options.size, True, options.seed, corpus.counting, notify)
+    return model, start.loaded is None, corpus.found, corpus.rows
+
+
+class _TokenFiles:
+    """Token files of a corpus, one a source, and their rows for the model card."""
+
+    def __init__(self, folder: Path, start: _Start, team: Team, notify: Notify) -> None:
+        self.folder, self.start, self.team, self.notify = folder, start, team, notify
+        self.found: list[FileSource] = []
+        self.rows: list[dict[str, Any]] = []
+        self.counting: str | None = None
+        self._beds: list[Items] = []
+
+    def add(self, path: str | Path) -> None:
+        """Take a token file as it is, or make one of each source of another input."""
         if Path(path).suffix == ".parquet":
-            found.append(FileSource(path, regions.digest))
-            rows.append(
-                {
-                    "source": Path(path).name,
-                    "use": "training",
-                    "kind": "token file",
-                    "items": found[-1].n_sets,
-                }
-            )
-            rows[-1] |= {
-                "tokens": found[-1].n_tokens,
-                "genome": regions.genome or "unknown",
-                "sha256": found[-1].digest()[:16],
-            }
-            continue
-        parts = open_input_parts(path, regions, start.options)
+            self._take(path)
+            return
+        from ...readers.inputs.open import open_input_parts
+
+        parts = open_input_parts(path, self.start.regions, self.start.options)
         for _, of_one in groupby(parts, key=lambda items: items.source):
             rest = iter(of_one)
             first = next(rest)
-            counting = counting or first.counting
+            self.counting = self.counting or first.counting
             if first.kind == "bedfiles":
-                beds.append(first)
+                self._beds.append(first)
             else:
-                add((items.sets for items in chain([first], rest)), first.source)
-                rows += sources([first])
-                rows[-1] |= {"items": found[-1].n_sets, "tokens": found[-1].n_tokens}
+                self._make((items.sets for items in chain([first], rest)), first.source)
+                self.rows += sources([first])
+                self.rows[-1] |= {"items": self.found[-1].n_sets, "tokens": self.found[-1].n_tokens}
             for line in first.report.lines():
-                say(line)
-    if beds:  # one source together, since each is one set
-        add(iter([b.sets for b in beds]), "BED files")
-        rows += sources(beds)
-    model = start.model(size, True, seed, counting, say)
-    return model, start.loaded is None, found, rows
+                self.notify(line)
+
+    def add_beds(self) -> None:
+        """BED files are one source together, since each is one set."""
+        if self._beds:
+            self._make(iter([b.sets for b in self._beds]), "BED files")
+            self.rows += sources(self._beds)
+
+    def _take(self, path: str | Path) -> None:
+        regions = self.start.regions
+        source = FileSource(path, regions.digest)
+        self.found.append(source)
+        self.rows.append(
+            {
+                "source": Path(path).name,
+                "use": "training",
+                "kind": "token file",
+                "items": source.n_sets,
+                "tokens": source.n_tokens,
+                "genome": regions.genome or "unknown",
+                "sha256": source.digest()[:16],
+            }
+        )
+
+    def _make(self, parts: Iterator[TokenSets], name: str) -> None:
+        from ...tokens.token_sets import write_sets
+
+        target = self.folder / f"{len(self.found)}.parquet"
+        if self.team.leads:
+            write_sets(parts, target)
+        else:
+            deque(parts, maxlen=0)  # the others read on, to know what the first process knows
+        self.team.wait()
+        self.found.append(FileSource(target, self.start.regions.digest, name))
 
 
 @dataclass(frozen=True)
@@ -246,13 +267,15 @@ class _Start:
     options: ReadOptions
     loaded: Model | None
 
-    def model(self, size: str, discriminator: bool, seed: int, counting: str | None, say: Say) -> Model:
+    def fresh_or_loaded(
+        self, size: str, discriminator: bool, seed: int, counting: str | None, notify: Notify
+    ) -> Model:
         """The loaded model, or a fresh one; with a discriminator where asked."""
         model = self.loaded
         if model is None:
             config = sized_config(size, len(self.regions))
             own = {"counting": counting}
-            say(f"new {size} model: {len(self.regions):,} regions, hidden {config.hidden_size}")
+            notify(f"new {size} model: {len(self.regions):,} regions, hidden {config.hidden_size}")
             return new_model(config, self.regions, seed=seed, discriminator=discriminator, own=own)
         if discriminator and model.module.discriminator is None:
             fresh = new_model(model.config, self.regions, seed=seed, discriminator=True)
@@ -267,7 +290,7 @@ def _begin(
     universe: str | Path | None,
     base: str | Path | None,
     options: ReadOptions | None,
-    say: Say,
+    notify: Notify,
 ) -> _Start:
     """Settle the universe: the one given, the loaded model's, or one made from the inputs."""
     from ...readers.options import ReadOptions
@@ -298,5 +321,5 @@ def _begin(
     from ...readers.inputs.universes import universe_from_inputs
 
     regions = universe_from_inputs(inputs, options.genome)
-    say(f"universe from the input: {len(regions):,} regions, genome {regions.genome or 'unknown'}")
+    notify(f"universe from the input: {len(regions):,} regions, genome {regions.genome or 'unknown'}")
     return _Start(regions, options, None)

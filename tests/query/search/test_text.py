@@ -4,9 +4,10 @@ import math
 
 import pytest
 from labelled_items import LabelledItems
+from rapidfuzz.distance import OSA
 
 from atacsearch.errors import InputError
-from atacsearch.query.search.text import edit_distance, match_text, words_of
+from atacsearch.query.search.text import match_text, words_of
 
 
 def files():
@@ -126,4 +127,4 @@ def test_equal_scores_come_by_id():
     ],
 )
 def test_edit_distance(a, b, distance):
-    assert edit_distance(a, b) == edit_distance(b, a) == distance
+    assert OSA.distance(a, b) == OSA.distance(b, a) == distance

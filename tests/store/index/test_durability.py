@@ -175,7 +175,7 @@ def test_one_writer(new_index: Make, batch: MakeBatch) -> None:
         assert " since 2" in says
         assert "(command: -c " in says
         assert "\n" not in says
-        assert str(process.pid) in str(index.status()["writer"])
+        assert str(process.pid) in str(index.status().writer)
         assert index.snapshot().count("cells") == 0  # readers do not wait
     finally:
         process.kill()
@@ -184,7 +184,7 @@ def test_one_writer(new_index: Make, batch: MakeBatch) -> None:
         with pytest.raises(LockedError, match=f"process {os.getpid()} on"):
             index.writer()
         writer.add("cells", batch(3), source())
-    assert index.status()["writer"] is None
+    assert index.status().writer is None
 
 
 def full(*_: Any, **__: Any) -> Any:

@@ -240,7 +240,7 @@ def test_status_and_small_parts_are_merged(new_index: Make, batch: MakeBatch) ->
         for i in range(5):
             writer.add("bedfiles", batch(10, i, f"s{i}"), source(f"s{i}"))
             writer.publish()
-    status = index.status()
+    status = index.status().to_dict()
     held = status["collections"]["bedfiles"]
     assert (held["items"], held["sources"], held["shards"], held["parts"]) == (50, 5, 5, 1)
     assert (status["generation"], status["writer"]) == (5, None)

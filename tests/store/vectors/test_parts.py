@@ -21,8 +21,8 @@ from atacsearch.store.index.verify import verify_index
 from atacsearch.store.manifest import ShardEntry
 from atacsearch.store.metadata.where import bind_where, matches, parse_where, to_mask
 from atacsearch.store.types import Column
-from atacsearch.store.vectors import base as vectors
 from atacsearch.store.vectors import embedded
+from atacsearch.store.vectors import parts as part_plan
 
 Make = Callable[..., IndexFolder]
 
@@ -34,22 +34,22 @@ def shard(number: int, points: int) -> ShardEntry:
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=30), st.integers(40, 90))
 def test_division_is_even_and_bounded(sizes: list[int], most: int) -> None:
     shards = [shard(i, n) for i, n in enumerate(sizes)]
-    groups = vectors.divide(shards, most)
+    groups = part_plan.divide(shards, most)
     assert [s for group in groups for s in group] == shards
     assert all(sum(s.n_points for s in group) <= most for group in groups)
     assert len(groups) <= 2 * -(-sum(sizes) // most) + 1
 
 
 def test_a_shard_larger_than_a_part_stays_whole() -> None:
-    groups = vectors.divide([shard(0, 10), shard(1, 500), shard(2, 10)], 100)
+    groups = part_plan.divide([shard(0, 10), shard(1, 500), shard(2, 10)], 100)
     assert [[s.number for s in group] for group in groups] == [[0], [1], [2]]
 
 
 @pytest.mark.parametrize("engine", ["qdrant", "auto"])
 def test_several_parts_answer_as_one(new_index: Make, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
     """Random sources in random publishes: exact answers over all parts are those of the scan."""
-    monkeypatch.setattr(vectors, "MAX_PART", 120)
-    monkeypatch.setattr(vectors, "SMALL_PART", 10)
+    monkeypatch.setattr(part_plan, "MAX_PART", 120)
+    monkeypatch.setattr(part_plan, "SMALL_PART", 10)
     index = new_index()
     rng = np.random.default_rng(3)
     queries = rng.normal(size=(9, DIM)).astype(np.float32)

@@ -13,10 +13,9 @@ from atacsearch.errors import InputError
 from atacsearch.store.index import nearest as nearest_items
 from atacsearch.store.index.folder import IndexFolder
 from atacsearch.store.index.snapshot import Snapshot
-from atacsearch.store.vectors import base as vectors
-from atacsearch.store.vectors import stream
+from atacsearch.store.vectors import parts, stream
 from atacsearch.store.vectors.base import normalised
-from atacsearch.store.vectors.blocks import vector_blocks
+from atacsearch.store.vectors.chunks import vector_chunks
 from atacsearch.store.vectors.stream import Bound, nearest, worth_streaming
 
 Make = Callable[..., IndexFolder]
@@ -61,8 +60,8 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     options = {**CREATE, "vectors": {"general": WIDE_DIM}}
     index = IndexFolder.create(tmp_path_factory.mktemp("stream") / "my.index", **options)
     with pytest.MonkeyPatch.context() as patch, index.writer() as writer:
-        patch.setattr(vectors, "MAX_PART", 300)
-        patch.setattr(vectors, "SMALL_PART", 10)
+        patch.setattr(parts, "MAX_PART", 300)
+        patch.setattr(parts, "SMALL_PART", 10)
         for number, (name, n) in enumerate({"a": 250, "b": 170, "c": 90, "d": 3, "e": 131}.items()):
             cells = make_batch(n, number, name, dim=WIDE_DIM)
             if request.param == "few directions":
@@ -198,19 +197,19 @@ def test_a_shard_that_cannot_be_read_is_named(filled: IndexFolder, streamed: lis
     check_alike(snap, directed(7, 5), 3)
 
 
-def test_blocks_hold_every_vector_once(filled: IndexFolder) -> None:
+def test_chunks_hold_every_vector_once(filled: IndexFolder) -> None:
     snap = filled.snapshot()
     shards = snap.manifest.shards_of("cells")
     whole = normalised(snap.vectors("cells", snap.all_ids("cells")))
     mask = np.random.default_rng(0).random(len(whole)) < 0.6
     for size, some in ((1, None), (50, None), (50, mask), (5_000, mask)):
-        found = list(vector_blocks(snap.index, shards, "general", size, some))
+        found = list(vector_chunks(snap.index, shards, "general", size, some))
         rows = np.concatenate([rows for rows, _ in found])
         assert all(len(rows) == size for rows, _ in found[:-1])
         wanted = whole.any(1) if some is None else whole.any(1) & some
         np.testing.assert_array_equal(rows, np.flatnonzero(wanted))
         np.testing.assert_array_equal(np.concatenate([values for _, values in found]), whole[rows])
-    assert list(vector_blocks(snap.index, shards, "general", 50, np.zeros(len(whole), bool))) == []
+    assert list(vector_chunks(snap.index, shards, "general", 50, np.zeros(len(whole), bool))) == []
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.5, 5.0])

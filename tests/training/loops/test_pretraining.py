@@ -21,7 +21,8 @@ from atacsearch.model.config import sized_config
 from atacsearch.tokens.token_sets import TokenSets, write_sets
 from atacsearch.tokens.universe import Universe
 from atacsearch.training.loops.pretraining import PretrainSettings, pretrain
-from atacsearch.training.recipes.workflow import pretrain_files
+from atacsearch.training.recipes.options import PretrainOptions
+from atacsearch.training.recipes.pretrain import pretrain_files
 from atacsearch.training.trainer.batches import subsample
 from atacsearch.training.trainer.corpus import Corpus
 from atacsearch.training.trainer.distributed import Team
@@ -160,20 +161,18 @@ def test_from_files_to_a_model_with_a_card(tmp_path: Path) -> None:
     bed = tmp_path / "a.bed"
     bed.write_text("chr1\t100\t200\nchr1\t5100\t5200\nchr1\t7100\t7200\n")
     out = tmp_path / "model"
-    settings = PretrainSettings(epochs=1, max_tokens=16)
-    pretrain_files(
-        [*paths, bed], out, settings=settings, universe=tmp_path / "u.bed.gz", command="the command"
-    )
+    options = PretrainOptions(epochs=1, max_tokens=16, size="tiny", universe=tmp_path / "u.bed.gz")
+    pretrain_files([*paths, bed], out, options, command="the command")
     model = load_model(out)
     assert model.own["pretraining"]["sets"] == 101 - 20  # one file of five is held out
     card = (out / "README.md").read_text()
     for words in ("token file", "a.bed", "region frequency alone", "the command", model.digest):
         assert words in card
     assert not (out / "tokens").exists()
-    again = pretrain_files(paths, tmp_path / "next", settings=settings, base=out)
-    assert [p["digest"] for p in again.own["parents"]] == [model.digest]
+    pretrain_files(paths, tmp_path / "next", replace(options, universe=None, model=out))
+    assert [p["digest"] for p in load_model(tmp_path / "next").own["parents"]] == [model.digest]
     with pytest.raises(InputError, match="--universe"):
-        pretrain_files(paths, tmp_path / "no")
+        pretrain_files(paths, tmp_path / "no", PretrainOptions())
 
 
 def test_frequency_replacement_draws_what_the_corpus_holds_and_counts_members_as_their_own() -> None:
@@ -273,10 +272,11 @@ def test_a_refused_input_leaves_no_folder_behind(tmp_path: Path) -> None:
     out, mine = tmp_path / "out", tmp_path / "mine"
     mine.mkdir()
     (mine / "notes.txt").write_text("kept")
+    options = PretrainOptions(universe=tmp_path / "u.bed", size="tiny", device="cpu")
     for inputs in ([good, tmp_path / "absent.bed"], [good]):  # unreadable; read, but too few to train on
         for folder in (out, mine):
             with pytest.raises(InputError):
-                pretrain_files(inputs, folder, universe=tmp_path / "u.bed", size="tiny", device="cpu")
+                pretrain_files(inputs, folder, options)
     assert not out.exists()
     assert [p.name for p in mine.iterdir()] == ["notes.txt"]
 

@@ -17,7 +17,8 @@ from atacsearch.tokens.tfidf import inverse_document_frequency, tfidf
 from atacsearch.tokens.token_sets import TokenSets
 from atacsearch.training.loops.metric_learning import CelltypeSettings, train_celltype
 from atacsearch.training.loops.pretraining import PretrainSettings, pretrain
-from atacsearch.training.recipes.workflow import celltype_files
+from atacsearch.training.recipes.celltype import celltype_files
+from atacsearch.training.recipes.options import CelltypeOptions
 from atacsearch.training.trainer.batches import epoch_order, mix, subsample
 from atacsearch.training.trainer.holdout import hold_out
 from atacsearch.training.trainer.losses import replace_tokens, triplet_loss
@@ -228,9 +229,9 @@ def test_a_label_column_without_values_is_told_from_an_absent_one(tmp_path: Path
     manifest = tmp_path / "m.tsv"
     manifest.write_text("file\tassay\na.bed\t\nb.bed\t\n")
     with pytest.raises(InputError, match="the label column 'assay' holds no value"):
-        celltype_files([manifest], "assay", tmp_path / "m")
+        celltype_files([manifest], "assay", tmp_path / "m", CelltypeOptions())
     with pytest.raises(InputError, match="no label column 'target'; columns: "):
-        celltype_files([manifest], "target", tmp_path / "m")
+        celltype_files([manifest], "target", tmp_path / "m", CelltypeOptions())
 
 
 def test_deep_sets_keep_more_components() -> None:

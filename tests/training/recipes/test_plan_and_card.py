@@ -16,8 +16,9 @@ from atacsearch.errors import InputError
 from atacsearch.model.checkpoints.checkpoint import load_model
 from atacsearch.training.loops.metric_learning import CelltypeSettings
 from atacsearch.training.metrics.neighbours import nearest
+from atacsearch.training.recipes.celltype import celltype_files
+from atacsearch.training.recipes.options import CelltypeOptions
 from atacsearch.training.recipes.plan import time_steps
-from atacsearch.training.recipes.workflow import celltype_files
 from atacsearch.training.trainer.plot import draw_log
 from atacsearch.training.trainer.state import RunFolder, read_log
 
@@ -102,9 +103,17 @@ def test_the_card_holds_data_split_figures_and_command(reference: Path, tmp_path
     assert (out / "training.png").stat().st_size > 5000
     assert "Goes on from" not in card
 
-    celltype_files([reference], "cell_type", tmp_path / "second", base=out, settings=SETTINGS)
+    celltype_files(
+        [reference], "cell_type", tmp_path / "second", CelltypeOptions(model=out), settings=SETTINGS
+    )
     second = load_model(tmp_path / "second")
-    celltype_files([reference], "cell_type", tmp_path / "third", base=tmp_path / "second", settings=SETTINGS)
+    celltype_files(
+        [reference],
+        "cell_type",
+        tmp_path / "third",
+        CelltypeOptions(model=tmp_path / "second"),
+        settings=SETTINGS,
+    )
     third = load_model(tmp_path / "third")
     assert [p["digest"] for p in second.own["parents"]] == [first.digest]
     assert [p["digest"] for p in third.own["parents"]] == [second.digest, first.digest]
@@ -112,7 +121,9 @@ def test_the_card_holds_data_split_figures_and_command(reference: Path, tmp_path
 
 
 def test_the_figures_are_of_the_cells_that_were_held_out(reference: Path, tmp_path: Path) -> None:
-    summary = celltype_files([reference], "cell_type", tmp_path / "m", settings=SETTINGS)
+    summary = celltype_files(
+        [reference], "cell_type", tmp_path / "m", CelltypeOptions(), settings=SETTINGS
+    ).summary
     assert f"{summary['cells_held_out']} of {summary['cells']}" in (tmp_path / "m" / "README.md").read_text()
 
 

@@ -12,8 +12,9 @@ from scipy.sparse import csr_matrix
 
 from atacsearch.model.checkpoints.checkpoint import load_model
 from atacsearch.training.loops.metric_learning import CelltypeSettings
-from atacsearch.training.loops.pretraining import PretrainSettings
-from atacsearch.training.recipes.workflow import celltype_files, prepare
+from atacsearch.training.recipes.celltype import celltype_files
+from atacsearch.training.recipes.inputs import prepare
+from atacsearch.training.recipes.options import CelltypeOptions
 from atacsearch.training.trainer.state import read_log
 
 SETTINGS = CelltypeSettings(loss="proxy", epochs=1, min_steps=2, batch_size=16)
@@ -38,11 +39,11 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_a_universe_is_made_from_both(files: tuple[Path, Path]) -> None:
     reference, query = files
-    work = prepare([reference], unlabelled=[query])
+    work = prepare([reference], CelltypeOptions(), unlabelled=[query])
     assert len(work.model.universe) == 90
     assert work.unlabelled is not None
     assert (len(work.sets), len(work.unlabelled), len(work.all_sets)) == (40, 40, 80)
-    assert len(prepare([reference]).model.universe) == 60
+    assert len(prepare([reference], CelltypeOptions()).model.universe) == 60
 
 
 def test_unlabelled_cells_join_the_warm_start_and_no_labelled_loss(
@@ -51,9 +52,10 @@ def test_unlabelled_cells_join_the_warm_start_and_no_labelled_loss(
     reference, query = files
     kept = {}
     for name, more in (("alone", []), ("both", [query])):
+        options = CelltypeOptions(unlabelled=tuple(more))
         summary = celltype_files(
-            [reference], "cell_type", tmp_path / name, unlabelled=more, settings=SETTINGS
-        )
+            [reference], "cell_type", tmp_path / name, options, settings=SETTINGS
+        ).summary
         assert summary["cells"] == 40
         weights = load_model(tmp_path / name).pool_weights
         assert weights is not None
@@ -69,9 +71,8 @@ def test_unlabelled_cells_join_the_pretraining(files: tuple[Path, Path], tmp_pat
         [reference],
         "cell_type",
         tmp_path / "m",
-        unlabelled=[query],
+        CelltypeOptions(unlabelled=(query,), pretrain_epochs=1),
         settings=SETTINGS,
-        pretraining=PretrainSettings(epochs=1),
     )
     assert load_model(tmp_path / "m").own["pretraining"]["sets"] == 80 - 4  # four are held out
     assert read_log(tmp_path / "m" / "pretraining")
@@ -83,6 +84,7 @@ def test_labels_of_unlabelled_inputs_do_not_matter(files: tuple[Path, Path], tmp
     other = write_cells(tmp_path / "again" / "query.h5ad", 30, 60, 1, label="something_else")
     digests = []
     for i, more in enumerate((query, other)):
-        celltype_files([reference], "cell_type", tmp_path / str(i), unlabelled=[more], settings=SETTINGS)
+        options = CelltypeOptions(unlabelled=(more,))
+        celltype_files([reference], "cell_type", tmp_path / str(i), options, settings=SETTINGS)
         digests.append(load_model(tmp_path / str(i)).digest)
     assert digests[0] == digests[1]

@@ -1,0 +1,1 @@
+"""Labels of held-out BED files: tasks, simple methods, atacsearch, tables."""

@@ -1,0 +1,1 @@
+"""Labels of held-out cells: simple methods, atacsearch, clusters, tables."""

@@ -1,0 +1,1 @@
+"""What all benchmarks share: data sets, splits, measuring, kept rows, paths."""

@@ -1,0 +1,1 @@
+"""Questions about regions: overlap, retrieval of files that share regions, lifting between genomes."""

@@ -1,0 +1,1 @@
+"""How long each stage takes, beside the tools that do the same work."""

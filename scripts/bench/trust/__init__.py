@@ -1,0 +1,1 @@
+"""How far an answer can be trusted: confidence, label sets, the unknown, checks of the query."""
