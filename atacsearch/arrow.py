@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-def number_array(values: Any, valid: Any = None) -> Any:
+
+def number_array(values: npt.ArrayLike, valid: npt.ArrayLike | None = None) -> pa.Array:
     """An Arrow array of numbers, over the same memory where it is contiguous; null where not `valid` ([n] bool).
 
     Example:
@@ -24,7 +27,7 @@ def number_array(values: Any, valid: Any = None) -> Any:
     return pa.Array.from_buffers(pa.from_numpy_dtype(column.dtype), len(column), [bits, pa.py_buffer(column)])
 
 
-def text_array(values: Sequence[str]) -> Any:
+def text_array(values: Sequence[str]) -> pa.Array:
     """An Arrow array of strings without nulls.
 
     Example:
@@ -49,7 +52,7 @@ _NUMPY_NAMES = {
 }  # where Arrow has names of its own
 
 
-def numbers_of(column: Any) -> npt.NDArray[Any]:
+def numbers_of(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
     """The numbers of an Arrow column as numpy has them, over the same memory where they are one piece.
 
     Args:

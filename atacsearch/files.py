@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 
-def to_file(path: Path, write: Callable[[Path], Any]) -> None:
+def to_file(path: Path, write: Callable[[Path], object]) -> None:
     """Write under a temporary name and rename; errors name the file that was asked for.
 
     A pipe or device is written as it is: it must not be replaced by a file.

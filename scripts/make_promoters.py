@@ -1,4 +1,4 @@
-"""Make the bundled promoter sets of `atacsearch.genome.detect` from TSS tables and public peak files.
+"""Make the bundled promoter sets of `atacsearch.genome.assembly_check` from TSS tables and public peak files.
 
 Human: transcripts with one TSS in both the hg19 and the hg38 table, on autosomes, hit by at least 85 % of the
     open-chromatin

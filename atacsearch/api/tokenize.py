@@ -129,9 +129,11 @@ def read_fragments(
         >>> len(cells.sets), cells.sets.names[0], cells.labels["n_fragments"][0].as_py()
         (4, 'BC0000-1', 96)
     """
-    from ..readers.inputs.open import open_input
+    from ..readers.inputs.open import read_fragments as read_file
 
-    read = ReadOptions(
+    return read_file(
+        path,
+        _loaded(universe, ReadOptions(genome=genome)),
         genome=genome,
         strict_genome=strict_genome,
         min_fragments=min_fragments,
@@ -140,10 +142,7 @@ def read_fragments(
         blacklist=blacklist,
         counting=counting,
         sample=sample,
-        kind="fragments",
     )
-    (items,) = open_input(path, _loaded(universe, read), read)
-    return items
 
 
 def build_universe(
@@ -177,6 +176,6 @@ def build_universe(
     from ..readers.inputs.universes import universe_from_inputs
 
     paths = [inputs] if isinstance(inputs, str | Path) else list(inputs)
-    widths = {"min_width": min_width, "max_width": max_width}
-    given = {name: width for name, width in widths.items() if width is not None}
-    return universe_from_inputs(paths, genome, max_regions=max_regions, **given)
+    return universe_from_inputs(
+        paths, genome, max_regions=max_regions, min_width=min_width, max_width=max_width
+    )

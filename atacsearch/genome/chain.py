@@ -130,8 +130,9 @@ def _assemble(path: str, digest: str, text: str) -> Chains:
 
     def along(step: npt.NDArray[np.int64], starts: list[int]) -> npt.NDArray[np.int64]:
         """Where each block begins, counted from the start of its chain."""
-        before = np.cumsum(step) - step
-        return before - before[first][chain] + np.array(starts)[chain]
+        before: npt.NDArray[np.int64] = np.cumsum(step) - step
+        begun: npt.NDArray[np.int64] = np.array(starts, np.int64)[chain] - before[first][chain]
+        return before + begun
 
     old = along(size + old_gap, [h.old_start for h in headers])
     new = along(size + new_gap, [h.new_start for h in headers])

@@ -1,4 +1,4 @@
-"""Intervals on a genome as plain numpy columns, and the overlap kernel that everything else is built on.
+"""Intervals on a genome as plain numpy columns, which everything else is built on.
 
 Coordinates are 0-based half-open. Two intervals overlap where they share at least one base; bookended
 intervals do not. No data frames here: readers make `Intervals`, the universe consumes them.
@@ -78,7 +78,9 @@ def concat_ranges(starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]) -
     if not lengths.any():
         return np.empty(0, np.int64)
     firsts = np.cumsum(lengths) - lengths
-    return np.arange(lengths.sum(), dtype=np.int64) + np.repeat(starts - firsts, lengths)
+    found: npt.NDArray[np.int64] = np.arange(lengths.sum(), dtype=np.int64)
+    found += np.repeat(starts - firsts, lengths)
+    return found
 
 
 def sorted_unique(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -8,7 +8,6 @@ https://genome.ucsc.edu/FAQ/FAQformat.html#format1
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,8 +43,8 @@ def read_bed_hashed(path: str | Path, report: ReadReport | None = None) -> tuple
     report = ReadReport(str(path), "bed") if report is None else report
     source = ByteSource(path, EXPECTED)
     parser = _Parser(report)
-    for block in source.blocks():
-        parser.feed(block())
+    for chunk in source.chunks():
+        parser.feed(chunk())
     intervals = parser.finish()
     report.notes.extend(source.notes)
     if not len(intervals):
@@ -70,19 +69,19 @@ def parse_bed(data: bytes, report: ReadReport) -> Intervals:
 
 
 class _Parser:
-    """Lines in pieces of any size; the piece after a piece's last newline waits for the next."""
+    """Takes the text in chunks of any size; what follows the last newline of a chunk waits for the next one."""
 
     def __init__(self, report: ReadReport) -> None:
         self._report = report
         self._names: list[bytes] = []
-        self._parts: list[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]] = []
+        self._parts: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
         self._examples: list[tuple[int, str]] = []
         self._rest: list[bytes] = []
         self._delimiter: int | None = None
         self._at_start = True
 
     def feed(self, data: bytes) -> None:
-        """Take a piece of the file."""
+        """Take a chunk of the file."""
         last = data.rfind(b"\n") + 1
         if last == 0:
             self._rest.append(data)
@@ -100,9 +99,12 @@ class _Parser:
         chroms = tuple(name.decode("utf-8", "replace") for name in self._names)
         if len(self._parts) == 1:
             return Intervals(chroms, *self._parts[0])
-        empty = np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64)
-        columns = [np.concatenate(c) for c in zip(*self._parts, empty, strict=True)]
-        return Intervals(chroms, *columns)
+        chrom = np.concatenate([np.empty(0, np.int32), *(part[0] for part in self._parts)])
+        start, end = (
+            np.concatenate([np.empty(0, np.int64), *(part[column] for part in self._parts)])
+            for column in (1, 2)
+        )
+        return Intervals(chroms, chrom, start, end)
 
     def _scan(self, data: bytes) -> None:
         if self._delimiter is None:

@@ -1,7 +1,7 @@
-"""Bytes of a text file, plain, gzip or bgzip (BGZF), block by block.
+"""Bytes of a text file, plain, gzip or bgzip (BGZF), chunk by chunk.
 
-A `ByteSource` reads the file once, hashes it on the way, and hands out blocks as calls that give bytes:
-bgzip blocks are inflated by whoever makes the call (so in parallel), plain gzip is one stream and is
+A `ByteSource` reads the file once, hashes it on the way, and gives out chunks as calls that return bytes:
+the blocks of bgzip are inflated by whoever makes the call (so in parallel), plain gzip is one stream and is
 inflated here. Formats: RFC 1952; BGZF in the SAM specification, section 4.1.
 """
 
@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import IO, cast
 
 from ..errors import InputError
 
-Block = Callable[[], bytes]
+Chunk = Callable[[], bytes]  # returns the bytes of one chunk of the text
 
 READ_BYTES = 1 << 20  # compressed bytes a read: some 4 MB of fragment lines
 PLAIN_BYTES = 4 << 20
@@ -51,10 +51,10 @@ class ByteSource:
     """
 
     def __init__(
-        self, path: str | Path, expected: str = "a text file", block_bytes: int | None = None
+        self, path: str | Path, expected: str = "a text file", chunk_bytes: int | None = None
     ) -> None:
         self.path = Path(path)
-        self._step = block_bytes
+        self._step = chunk_bytes
         self.notes: list[str] = []
         self.bytes_read = 0
         self._sha256 = hashlib.sha256()
@@ -67,15 +67,15 @@ class ByteSource:
 
     @property
     def digest(self) -> str:
-        """sha256 (hexadecimal) of the file as it lies on disk; complete after the last block."""
+        """sha256 (hexadecimal) of the file as it lies on disk; complete after the last chunk."""
         return self._sha256.hexdigest()
 
-    def blocks(self) -> Iterator[Block]:
-        """Blocks in file order; each call gives the block's bytes.
+    def chunks(self) -> Iterator[Chunk]:
+        """Chunks in file order; each is a call that returns its bytes.
 
         Raises:
-            InputError: a cut-off or broken file, naming it and how far it could be read (also from a
-                block's call).
+            InputError: a cut-off or broken file, naming it and how far it could be read (a chunk's call raises
+                it, too).
         """
         with open(self.path, "rb") as handle, ThreadPoolExecutor(1) as self._hasher:
             if self.compression == "plain":
@@ -85,20 +85,20 @@ class ByteSource:
             else:
                 yield from self._bgzip(handle)
 
-    def _read(self, handle: Any, n: int) -> bytes:
+    def _read(self, handle: IO[bytes], n: int) -> bytes:
         try:
-            data: bytes = handle.read(self._step or n)
+            data = handle.read(self._step or n)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read ({error.strerror})") from error
         self._hasher.submit(self._sha256.update, data)  # beside inflation; one thread keeps the order
         self.bytes_read += len(data)
         return data
 
-    def _plain(self, handle: Any) -> Iterator[Block]:
+    def _plain(self, handle: IO[bytes]) -> Iterator[Chunk]:
         while data := self._read(handle, PLAIN_BYTES):
             yield _constant(data)
 
-    def _gzip(self, handle: Any) -> Iterator[Block]:
+    def _gzip(self, handle: IO[bytes]) -> Iterator[Chunk]:
         from isal import isal_zlib
 
         inflated = 0
@@ -134,7 +134,7 @@ class ByteSource:
                 return
         raise self._broken("the gzip file is cut off (its end is missing)", inflated)
 
-    def _bgzip(self, handle: Any) -> Iterator[Block]:
+    def _bgzip(self, handle: IO[bytes]) -> Iterator[Chunk]:
         rest = b""
         at = 0
         last = b""
@@ -164,7 +164,7 @@ class ByteSource:
             cuts.append(here)
         return cuts
 
-    def _inflate_later(self, data: bytes, cuts: list[int], at: int) -> Block:
+    def _inflate_later(self, data: bytes, cuts: list[int], at: int) -> Chunk:
         def inflate() -> bytes:
             from isal import isal_zlib
 
@@ -193,7 +193,7 @@ class ByteSource:
 def read_all(path: str | Path, expected: str = "a text file") -> tuple[bytes, ByteSource]:
     """The whole text of a (small) file, and its source (for digest and notes)."""
     source = ByteSource(path, expected)
-    return b"".join(block() for block in source.blocks()), source
+    return b"".join(chunk() for chunk in source.chunks()), source
 
 
 def file_digest(path: str | Path) -> str:
@@ -205,11 +205,10 @@ def file_digest(path: str | Path) -> str:
 def _inflate_errors() -> type[Exception]:
     from isal import isal_zlib
 
-    error: Any = isal_zlib.error  # an exception class that isal's stubs declare as a value
-    return error
+    return cast(type[Exception], isal_zlib.error)  # isal's stubs declare the class as a value
 
 
-def _constant(data: bytes) -> Block:
+def _constant(data: bytes) -> Chunk:
     return lambda: data
 
 

@@ -1,6 +1,7 @@
-"""Where the data are: which assembly, which chromosome of the universe a name means, and if that can be.
+"""The genome of the data: which assembly it is, and whether the intervals can be of it.
 
-The order of the design holds: what the user says, what the data say, what the universe says, else unknown.
+What the user says comes first, then what the data say, then what the universe says; else the genome is unknown.
+Chromosome names of the data are matched with those of the universe here, too.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import numpy as np
 from ..errors import GenomeError
 from ..genome.aliases import canonical_chrom
 from ..genome.assemblies import ASSEMBLIES, Assembly, canonical_genome, get_assembly
+from ..genome.assembly_check import check_assembly
 from ..genome.bounds import check_extents, fitting_assemblies
 from ..genome.intervals import Intervals
-from .liftover import Lift, assembly_of, settle_lift
-from .report import ReadReport
+from .liftover import Lift, assembly_of, resolve_lift
+from .report import ReadReport, first_names
 
 if TYPE_CHECKING:
     from ..tokens.universe import Universe
@@ -30,37 +32,37 @@ NO_BETTER = 1.25  # overlap at most this many times that of the shifted interval
 
 
 @dataclass(frozen=True)
-class Place:
-    """What is known of the genome of a source.
+class SourceGenome:
+    """The genome that a source is tokenised on.
 
     Attributes:
-        genome: its name; None where unknown.
-        assembly: its chromosomes, where they are known.
-        lift: how its intervals get there from another genome; None where they are of this one.
+        name: the name of the genome; None where it is unknown.
+        assembly: its chromosomes and their lengths; None where they are unknown.
+        lift: how the intervals of the source are lifted to it; None where they are on it already.
     """
 
-    genome: str | None
+    name: str | None
     assembly: Assembly | None
     lift: Lift | None = None
 
     @property
     def lifted_from(self) -> str | None:
-        """The genome that the data come from where they are lifted; a label of what is indexed."""
+        """The genome that the data were lifted from; None where they were not. A label of indexed items."""
         return None if self.lift is None else self.lift.old
 
 
-def settle_genome(
+def resolve_genome(
     option: str | None,
-    own: str | None,
+    stated: str | None,
     universe: str | None,
     report: ReadReport,
     liftover: str | Path | None = None,
-) -> Place:
-    """The genome of a source.
+) -> SourceGenome:
+    """Decide which genome a source is on.
 
     Args:
         option: what the user says.
-        own: what the data say (`uns["genome"]`, a manifest's column).
+        stated: what the data say (`uns["genome"]`, a manifest's column).
         universe: genome of the universe; None where unknown.
         report: gets a note where the genome is unknown or contradicted.
         liftover: a chain file from the genome of the data to that of the universe.
@@ -70,41 +72,41 @@ def settle_genome(
         InputError: the user names a genome that is not known.
     """
     if liftover is not None:
-        lift = settle_lift(liftover, option, own, universe, report.source)
-        return _noted(Place(lift.new, assembly_of(lift.new), lift), report)
-    asked = _named(option, universe)
-    said = canonical_genome(own)
-    if asked is not None and said is not None and asked.genome != said:
-        report.note(f"{report.source}: is said to be {said}; taken as {asked.genome} as asked")
+        lift = resolve_lift(liftover, option, stated, universe, report.source)
+        return _reported(SourceGenome(lift.new, assembly_of(lift.new), lift), report)
+    asked = _genome_of_option(option, universe)
+    in_data = canonical_genome(stated)
+    if asked is not None and in_data is not None and asked.name != in_data:
+        report.note(f"{report.source}: is said to be {in_data}; taken as {asked.name} as asked")
     known = canonical_genome(universe)
-    given = asked.genome if asked is not None else said
+    given = asked.name if asked is not None else in_data
     if given is not None and known is not None and given != known:
         raise GenomeError(
             f"{report.source}: is {given}, but the universe is {known}; use a universe (or index) of "
-            f"{given}, give the right --genome, or lift the data{by_chain(given, known)}"
+            f"{given}, give the right --genome, or lift the data{chain_file_advice(given, known)}"
         )
     if asked is not None and asked.assembly is not None:
-        return _noted(asked, report)
-    genome = given or known
-    if genome is None:
+        return _reported(asked, report)
+    name = given or known
+    if name is None:
         report.note(
             f"{report.source}: genome unknown, so it is not checked; give --genome to have it checked"
         )
-    return _noted(Place(genome, get_assembly(genome) if genome in ASSEMBLIES else None), report)
+    return _reported(SourceGenome(name, assembly_of(name)), report)
 
 
-def check_place(
-    place: Place,
+def check_genome(
+    genome: SourceGenome,
     universe: Universe,
     sample: Intervals,
     ends: Mapping[str, int],
     report: ReadReport,
     strict: bool,
 ) -> None:
-    """Refuse data that cannot be of the genome; warn of what hardly can.
+    """Refuse data that cannot be of the genome; warn of data that hardly can.
 
     Args:
-        place: what `settle_genome` found.
+        genome: what `resolve_genome` found.
         universe: what the data are to be tokenised against.
         sample: some of the intervals of the source.
         ends: largest end on each chromosome of the source.
@@ -115,42 +117,51 @@ def check_place(
         GenomeError: a name or coordinate that the assembly does not have; intervals that fit another
             assembly.
     """
-    if place.assembly is not None:
+    if genome.assembly is not None:
         try:
-            unknown = check_extents(ends, place.assembly, report.source)
+            unknown = check_extents(ends, genome.assembly, report.source)
         except GenomeError as error:
             fits = fitting_assemblies(ends)
-            if len(fits) != 1 or place.lift is not None:
+            if len(fits) != 1 or genome.lift is not None:
                 raise
-            raise GenomeError(f"{error}, or lift the data{by_chain(fits[0], place.genome)}") from None
+            raise GenomeError(f"{error}, or lift the data{chain_file_advice(fits[0], genome.name)}") from None
         if unknown:
-            shown = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
-            report.note(f"{report.source}: sequences that {place.assembly.name} does not list: {shown}")
+            names = first_names(unknown, 3)
+            report.note(f"{report.source}: sequences that {genome.assembly.name} does not list: {names}")
     if not len(sample):
         return
-    some = sample
+    thinned = sample
     if len(sample) > SAMPLE:
-        some = sample.take(np.linspace(0, len(sample) - 1, SAMPLE).astype(np.int64))
-    if place.lift is None:  # else the data were compared with the genome that they come from
-        _check_promoters(sample, place.genome, report)
-    message = _shift_message(universe, some, report.source)
+        thinned = sample.take(np.linspace(0, len(sample) - 1, SAMPLE).astype(np.int64))
+    if genome.lift is None:  # else the data were compared with the genome that they come from
+        _check_promoters(sample, genome.name, report)
+    message = _shift_message(universe, thinned, report.source)
     if message and strict:
         raise GenomeError(message)
     if message:
         report.note(f"warning: {message}")
 
 
-def by_chain(old: str, new: str | None) -> str:
-    """Advice on lifting, for messages."""
+def chain_file_advice(old: str, new: str | None) -> str:
+    """How to lift data from one genome to another, for messages."""
     file = f"{old}To{new[0].upper()}{new[1:]}.over.chain.gz" if new else "UCSC's"
     return f" with --liftover CHAIN (a chain file from {old} to {new}, such as {file})"
 
 
-def mapped_names(names: list[str], universe: Universe, parity: bool = False) -> dict[str, str]:
-    """Names of a source -> names of the universe, exact or through aliases; names it lacks are left out."""
+def match_chroms(names: list[str], universe: Universe, exact_only: bool = False) -> dict[str, str]:
+    """Match chromosome names of a source with those of the universe.
+
+    Args:
+        names: chromosome names of the source.
+        universe: the universe.
+        exact_only: do without aliases.
+
+    Returns:
+        Name of the source -> name of the universe. Names that the universe lacks are left out.
+    """
     exact = set(universe.intervals.chroms)
     found = {name: name for name in names if name in exact}
-    if not parity and len(found) < len(names):
+    if not exact_only and len(found) < len(names):
         canonical = {canonical_chrom(c, universe.genome): c for c in reversed(universe.intervals.chroms)}
         for name in names:
             meant = canonical.get(canonical_chrom(name, universe.genome))
@@ -159,47 +170,51 @@ def mapped_names(names: list[str], universe: Universe, parity: bool = False) -> 
     return found
 
 
-def report_names(lines: Mapping[str, int], universe: Universe, report: ReadReport) -> None:
-    """Say which chromosome names were mapped, and which the universe lacks.
+def report_chroms(lines: Mapping[str, int], universe: Universe, report: ReadReport) -> None:
+    """Note in the report which chromosome names were mapped, and which the universe lacks.
 
     Args:
-        lines: chromosome name -> intervals on it.
+        lines: chromosome name -> number of intervals on it.
+        universe: the universe.
+        report: gets the names.
     """
-    found = mapped_names(list(lines), universe)
+    found = match_chroms(list(lines), universe)
     report.aliases.update({old: new for old, new in found.items() if old != new})
     foreign = {name: n for name, n in lines.items() if name not in found and n}
     report.foreign_chroms.update(dict(sorted(foreign.items(), key=lambda item: -item[1])))
 
 
-def _named(option: str | None, universe: str | None) -> Place | None:
+def _genome_of_option(option: str | None, universe: str | None) -> SourceGenome | None:
+    """The genome that the user names; an unknown name counts where the universe has the same one."""
     if option is None or not str(option).strip():
         return None
     name = canonical_genome(str(option))
     if name == canonical_genome(universe) and name not in ASSEMBLIES:
-        return Place(name, None)
+        return SourceGenome(name, None)
     assembly = get_assembly(option)
-    return Place(assembly.name, assembly)
+    return SourceGenome(assembly.name, assembly)
 
 
-def _noted(place: Place, report: ReadReport) -> Place:
-    report.genome = place.genome
-    if place.genome is not None and place.assembly is None:
+def _reported(genome: SourceGenome, report: ReadReport) -> SourceGenome:
+    """The genome as it is, after the report got its name, and a note where it cannot be checked."""
+    report.genome = genome.name
+    if genome.name is not None and genome.assembly is None:
         report.note(
-            f"{report.source}: chromosome lengths of {place.genome} are not built in, so coordinates are "
-            "not checked; "
-            "give its chrom.sizes file as --genome"
+            f"{report.source}: chromosome lengths of {genome.name} are not built in, so coordinates are "
+            "not checked; give its chrom.sizes file as --genome"
         )
-    return place
+    return genome
 
 
 def _check_promoters(sample: Intervals, declared: str | None, report: ReadReport) -> None:
-    from ..genome.detect import check_assembly
-
+    """Refuse data that hit the promoters of another assembly; note what the promoters tell."""
     if declared is not None and declared not in ASSEMBLIES:
         return
     verdict = check_assembly(sample, declared, report.source)
     if verdict.verdict == "refuse":
-        lift = f", or lift them{by_chain(verdict.best, declared)}" if verdict.best is not None else ""
+        lift = (
+            f", or lift them{chain_file_advice(verdict.best, declared)}" if verdict.best is not None else ""
+        )
         raise GenomeError(f"{verdict.message}{lift}")
     if declared is not None:
         report.assembly = verdict.message
@@ -208,7 +223,7 @@ def _check_promoters(sample: Intervals, declared: str | None, report: ReadReport
 
 
 def _shift_message(universe: Universe, sample: Intervals, source: str) -> str | None:
-    """What to say of overlap with the universe that is no better than that of the same intervals 5 Mb further on."""
+    """The warning where intervals overlap the universe no better than when shifted by 5 Mb; else None."""
     here = universe.mapped_fraction(sample)
     shifted = Intervals(sample.chroms, sample.chrom, sample.start + SHIFT, sample.end + SHIFT)
     there = universe.mapped_fraction(shifted)

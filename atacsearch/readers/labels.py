@@ -1,20 +1,26 @@
-"""Label columns: from `obs` or a manifest's text to an Arrow table where what is empty is null."""
+"""Label columns: `obs` of an AnnData, or text of a manifest, to an Arrow table. Empty values become null."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..arrow import text_array
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+LabelValue = str | int | float | bool
+
 _WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 
 
-def obs_table(obs: Any) -> Any:
+def obs_table(obs: pd.DataFrame) -> pa.Table:
     """An `obs` data frame as an Arrow table: categories as strings, numbers and bool kept, the rest as text.
 
     Empty strings, NaN and NaT become null.
@@ -25,14 +31,14 @@ def obs_table(obs: Any) -> Any:
     return pa.table(columns) if columns else empty_table(len(obs))
 
 
-def empty_table(n: int) -> Any:
+def empty_table(n: int) -> pa.Table:
     """An Arrow table of n rows without columns."""
     import pyarrow as pa
 
     return pa.table({"": pa.nulls(n)}).select([])
 
 
-def text_column(values: Sequence[str | None], *, keep_text: bool = False) -> Any:
+def text_column(values: Sequence[str | None], *, keep_text: bool = False) -> pa.Array:
     """An Arrow column of text: numbers where all values are (`01` stays text), empty is null."""
     import pyarrow as pa
 
@@ -46,8 +52,8 @@ def text_column(values: Sequence[str | None], *, keep_text: bool = False) -> Any
     return pa.array(clean, pa.string())
 
 
-def with_constants(table: Any, values: dict[str, Any]) -> Any:
-    """The table with columns of one value each; columns that it already has stay."""
+def with_constants(table: pa.Table, values: Mapping[str, LabelValue | None]) -> pa.Table:
+    """The table with columns of one value each; None adds none, and columns that it already has stay."""
     import pyarrow as pa
 
     for name, value in values.items():
@@ -60,7 +66,7 @@ def with_constants(table: Any, values: dict[str, Any]) -> Any:
     return table
 
 
-def _column(series: Any) -> Any:
+def _column(series: pd.Series) -> pa.Array:
     import pandas as pd
     import pyarrow as pa
 
@@ -82,7 +88,7 @@ def _column(series: Any) -> Any:
     return pa.array([_text(v) for v in series.tolist()], pa.string())
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     import pandas as pd
 
     if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):

@@ -1,16 +1,20 @@
-"""Data of another assembly than the universe's, lifted where the user gives a chain file; never without one."""
+"""Lifting of data to the assembly of the universe, by the chain file that the user gives; never without one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
 
 from ..errors import GenomeError, InputError
 from ..genome.assemblies import ASSEMBLIES, Assembly, canonical_genome, get_assembly
+from ..genome.assembly_check import check_assembly
 from ..genome.bounds import check_extents, extents
-from ..genome.detect import check_assembly
 from ..genome.intervals import Intervals
+from ..genome.liftover import lift as apply_chains
 from .report import ReadReport
 
 if TYPE_CHECKING:
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Lift:
-    """How the intervals of a source get to the universe's assembly.
+    """How the intervals of a source are lifted to the assembly of the universe.
 
     Attributes:
         chains: from the source's assembly to the universe's.
@@ -32,20 +36,20 @@ class Lift:
     new: str | None
 
     @property
-    def words(self) -> str:
-        """`hg19 to hg38`."""
+    def route(self) -> str:
+        """From where to where, for messages: `hg19 to hg38`."""
         return f"{self.old or 'an unnamed genome'} to {self.new or 'another'}"
 
 
-def settle_lift(
-    liftover: str | Path, option: str | None, own: str | None, universe: str | None, source: str
+def resolve_lift(
+    liftover: str | Path, option: str | None, stated: str | None, universe: str | None, source: str
 ) -> Lift:
-    """Read a chain file and see that it leads from the data to the universe.
+    """Read a chain file and check that it leads from the data to the universe.
 
     Args:
         liftover: the chain file.
         option: genome of the data as the user says.
-        own: as the data say.
+        stated: genome of the data as the data say.
         universe: genome of the universe; None where unknown.
         source: what messages call the data.
 
@@ -56,7 +60,7 @@ def settle_lift(
     from ..genome.chain import read_chains
 
     chains = read_chains(liftover)
-    given, known = canonical_genome(option) or canonical_genome(own), canonical_genome(universe)
+    given, known = canonical_genome(option) or canonical_genome(stated), canonical_genome(universe)
     if chains.new_genome is not None and known is not None and chains.new_genome != known:
         raise GenomeError(
             f"{liftover}: lifts from {chains.old_genome or 'another genome'} to {chains.new_genome}, but the "
@@ -72,12 +76,14 @@ def settle_lift(
     return Lift(chains, given or chains.old_genome, known or chains.new_genome)
 
 
-def lifted(intervals: Intervals, lift: Lift, report: ReadReport) -> tuple[Intervals, Any]:
+def lift_intervals(
+    intervals: Intervals, lift: Lift, report: ReadReport
+) -> tuple[Intervals, npt.NDArray[np.int64]]:
     """Lift the intervals of a source, and report what was lost.
 
     Args:
         intervals: of the old assembly.
-        lift: how.
+        lift: the chains, and the assemblies that they lead from and to.
         report: gets the loss, and the message of the check of the old assembly.
 
     Returns:
@@ -86,8 +92,6 @@ def lifted(intervals: Intervals, lift: Lift, report: ReadReport) -> tuple[Interv
     Raises:
         GenomeError: the data cannot be of the old assembly, or nothing could be lifted.
     """
-    from ..genome.liftover import lift as carry
-
     if lift.old in ASSEMBLIES:
         check_extents(extents(intervals), str(lift.old), report.source)
         verdict = check_assembly(intervals, lift.old, report.source)
@@ -95,14 +99,14 @@ def lifted(intervals: Intervals, lift: Lift, report: ReadReport) -> tuple[Interv
             also = "; leave --liftover out if they are" if verdict.best == lift.new else ""
             raise GenomeError(f"{verdict.message}{also}")
         report.assembly = verdict.message
-    done = carry(intervals, lift.chains)
-    report.lifted = f"{lift.words} by {Path(lift.chains.source).name}"
+    done = apply_chains(intervals, lift.chains)
+    report.lifted = f"{lift.route} by {Path(lift.chains.source).name}"
     report.n_to_lift += len(intervals)
     for why, n in done.lost.items():
         report.lost[why] = report.lost.get(why, 0) + n
     if not len(done.rows):
         raise GenomeError(
-            f"{report.source}: none of its {len(intervals):,} regions could be lifted from {lift.words} with "
+            f"{report.source}: none of its {len(intervals):,} regions could be lifted from {lift.route} with "
             f"{lift.chains.source}; is it the right chain file?"
         )
     return done.intervals, done.rows

@@ -10,12 +10,16 @@ import csv
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import GenomeError, InputError
 from ..genome.assemblies import canonical_genome
 from .compressed import read_all
-from .labels import text_column
+from .labels import LabelValue, text_column
+from .report import first_names
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _TEXT_COLUMNS = ("file", "genome", "sample", "donor", "library")
 
@@ -40,22 +44,26 @@ class Manifest:
     genome: str | None
     digest: str
 
-    def labels(self) -> Any:
+    def labels(self) -> pa.Table:
         """The label columns as an Arrow table [n]; `file` too, empty is null, numbers where all are."""
         import pyarrow as pa
 
         columns = {"file": self.files, **self.columns}
         return pa.table({n: text_column(v, keep_text=n in _TEXT_COLUMNS) for n, v in columns.items()})
 
-    def row(self, i: int) -> dict[str, Any]:
+    def row(self, i: int) -> dict[str, LabelValue]:
         """The labels of one row, without those that are empty and without `file`."""
         row = self.labels().slice(i, 1).to_pylist()[0]
         return {name: value for name, value in row.items() if name != "file" and value is not None}
 
 
-def has_file_column(line: str) -> bool:
-    """Whether the first line of a table is the header of a manifest."""
-    return "file" in _split(line)
+def header_fields(line: str) -> list[str]:
+    """The column names in the first line of a table; none where it is no text of columns."""
+    try:
+        rows = list(csv.reader([line.lstrip("\ufeff")], delimiter=_delimiter(line)))
+    except csv.Error:  # carriage returns alone, or no text at all
+        return []
+    return [field.strip() for field in rows[0]] if rows else []
 
 
 def read_manifest(path: str | Path) -> Manifest:
@@ -92,13 +100,13 @@ def read_manifest(path: str | Path) -> Manifest:
             raise InputError(f"{path}, line {number}: the column file is empty")
     columns = {name: tuple(row[i].strip() for row in rows[1:]) for i, name in enumerate(header) if name}
     files = columns.pop("file")
-    paths = tuple(_place(path, file) for file in files)
+    paths = tuple(_path_of(path, file) for file in files)
     _check_files(path, files, paths, numbers[1:])
     genome = _one_genome(path, columns.get("genome", ()))
     return Manifest(path, files, paths, columns, genome, hashlib.sha256(data).hexdigest())
 
 
-def _place(manifest: Path, file: str) -> Path:
+def _path_of(manifest: Path, file: str) -> Path:
     given = Path(file).expanduser()
     return given if given.is_absolute() else manifest.parent / given
 
@@ -106,11 +114,10 @@ def _place(manifest: Path, file: str) -> Path:
 def _check_files(manifest: Path, files: tuple[str, ...], paths: tuple[Path, ...], numbers: list[int]) -> None:
     missing = [file for file, path in zip(files, paths, strict=True) if not path.exists()]
     if missing:
-        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        names = first_names(missing)
         raise InputError(
             f"{manifest}: {len(missing):,} of {len(files):,} files do not exist (paths are relative to "
-            "the manifest): "
-            f"{shown}"
+            f"the manifest): {names}"
         )
     seen: dict[Path, int] = {}
     for file, path, number in zip(files, paths, numbers, strict=True):
@@ -132,19 +139,10 @@ def _one_genome(manifest: Path, column: tuple[str, ...]) -> str | None:
         )
         raise GenomeError(
             f"{manifest}: names {len(counts)} genomes, {found}; one index holds one genome: split the "
-            "manifest by its "
-            "column genome"
+            "manifest by its column genome"
         )
     return next(iter(counts), None)
 
 
 def _delimiter(line: str) -> str:
     return "\t" if "\t" in line or "," not in line else ","
-
-
-def _split(line: str) -> list[str]:
-    try:
-        rows = list(csv.reader([line.lstrip("\ufeff")], delimiter=_delimiter(line)))
-    except csv.Error:  # carriage returns alone, or no text at all: no header of a manifest
-        return []
-    return [field.strip() for field in rows[0]] if rows else []

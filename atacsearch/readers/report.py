@@ -1,16 +1,15 @@
-"""What a reader saw: lines read and skipped, names mapped, barcodes kept and dropped, and why."""
+"""`ReadReport`: lines read and skipped, chromosome names mapped, barcodes kept and dropped, and why."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 EXAMPLES = 3  # first bad lines that are shown
 
 
 @dataclass
 class ReadReport:
-    """The account of one source, filled while it is read.
+    """What happened while one source was read; readers fill it in.
 
     Attributes:
         source: the path as the user gave it.
@@ -18,7 +17,7 @@ class ReadReport:
         n_lines: lines (or matrix rows) seen, headers included.
         n_read: fragments, regions or cells that were used.
         skipped: reason -> how many lines were left out for it.
-        examples: the first bad lines, as `line 7: reason: text`.
+        examples: the first bad lines, written `line 7: reason: text`.
         aliases: chromosome name in the source -> name in the universe, where they differ.
         foreign_chroms: chromosome names that the universe does not have -> lines on them.
         genome: assembly that the source was taken to be; None where it is not known.
@@ -79,7 +78,7 @@ class ReadReport:
             self.notes.append(text)
 
     def lines(self) -> list[str]:
-        """Messages for people: the source, then what is to be said of it, indented."""
+        """Messages for the user: the name of the source, then what happened, indented."""
         out = []
         if self.n_skipped:
             reasons = ", ".join(f"{n:,} {why}" for why, n in self.skipped.items())
@@ -87,12 +86,12 @@ class ReadReport:
             out.append(f"skipped {self.n_skipped:,} of {self.n_lines:,} {what}: {reasons}")
             out.extend(f"  {example}" for example in self.examples)
         if self.lifted is not None:
-            out.append(f"lifted from {self.lifted}: {self._loss()}")
+            out.append(f"lifted from {self.lifted}: {self._lost_in_lifting()}")
         if self.aliases:
-            out.append(f"chromosome names mapped: {_pairs(self.aliases)}")
+            out.append(f"chromosome names mapped: {_renamings(self.aliases)}")
         if self.foreign_chroms:
             n = sum(self.foreign_chroms.values())
-            names = some(list(self.foreign_chroms))
+            names = first_names(list(self.foreign_chroms))
             out.append(f"{n:,} of {self.n_read:,} on chromosomes that the universe lacks: {names}")
         if self.cell_rule is not None and self.n_barcodes is not None and self.n_cells is not None:
             out.append(f"kept {self.n_cells:,} of {self.n_barcodes:,} barcodes ({self.cell_rule})")
@@ -106,7 +105,7 @@ class ReadReport:
         body = [line.replace(f"{self.source}: ", "") for line in out]
         return [f"{self.source}:", *(f"  {line}" for line in body)] if body else []
 
-    def _loss(self) -> str:
+    def _lost_in_lifting(self) -> str:
         n = sum(self.lost.values())
         what = "regions" if self.kind == "bed" else "peaks"
         if not n:
@@ -114,17 +113,11 @@ class ReadReport:
         reasons = ", ".join(f"{count:,} {why}" for why, count in self.lost.items())
         return f"{n:,} of {self.n_to_lift:,} {what} lost ({n / self.n_to_lift:.2%}: {reasons})"
 
-    def as_dict(self) -> dict[str, Any]:
-        """Everything as plain values, for JSON."""
-        from dataclasses import asdict
 
-        return {**asdict(self), "n_skipped": self.n_skipped, "n_dropped": self.n_dropped}
-
-
-def some(names: list[str], n: int = 5) -> str:
+def first_names(names: list[str], n: int = 5) -> str:
     """The first n names, and how many more there are."""
     return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
 
 
-def _pairs(mapping: dict[str, str]) -> str:
-    return some([f"{old} -> {new}" for old, new in mapping.items()])
+def _renamings(mapping: dict[str, str]) -> str:
+    return first_names([f"{old} -> {new}" for old, new in mapping.items()])

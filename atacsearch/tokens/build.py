@@ -22,15 +22,13 @@ from ..genome.assemblies import ASSEMBLIES, canonical_genome, get_assembly
 from ..genome.bounds import check_bounds
 from ..genome.intervals import Intervals, concat_ranges, sorted_unique
 from ..genome.overlap import OverlapIndex
+from .options import MAX_REGIONS, MAX_WIDTH, MIN_WIDTH
 from .universe import Universe
 
-MIN_WIDTH = 200  # bp
-MAX_WIDTH = 1000  # bp
-MAX_REGIONS = 250_000
 _PILED_UP = 4.0  # mean depth from which plain intervals are taken for fragments
-_ENRICHED = 3.0  # depth over the mean of covered blocks from which fragments make a peak
+_ENRICHED = 3.0  # depth over the mean of covered windows from which fragments make a peak
 _MIN_DEPTH = 3
-_BLOCK = 10_000  # bp
+_WINDOW = 10_000  # bp
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -43,11 +41,13 @@ class Pileup:
     intervals: Intervals
 
 
-Source = Intervals | Pileup | tuple[Intervals, npt.ArrayLike]
+UniverseSource = (
+    Intervals | Pileup | tuple[Intervals, npt.ArrayLike]
+)  # the array: cells in which a peak is open
 
 
 def build_universe(
-    sources: Sequence[Source],
+    sources: Sequence[UniverseSource],
     *,
     genome: str | None = None,
     max_regions: int = MAX_REGIONS,
@@ -79,35 +79,54 @@ def build_universe(
     if max_regions < 1:
         raise InputError(f"max_regions is {max_regions}; expected at least 1")
     sources = _as_one(sources)
-    exact = min_width is None and max_width is None and len(sources) == 1 and isinstance(sources[0], tuple)
-    low = MIN_WIDTH if min_width is None else min_width
-    high = max(MAX_WIDTH, low) if max_width is None else max_width
-    low = min(low, high) if min_width is None else low
-    if not 1 <= low <= high:
-        raise InputError(f"widths from {low} to {high} bp are no range; expected 1 <= min_width <= max_width")
+    as_they_are = (
+        min_width is None and max_width is None and len(sources) == 1 and isinstance(sources[0], tuple)
+    )
+    low, high = _width_limits(min_width, max_width)
     named = [(_canonical(peaks, genome), weights) for peaks, weights in map(_peaks_of, sources)]
     chroms = _chromosomes([peaks for peaks, _ in named], genome)
     peaks = [_recode(found, weights, chroms) for found, weights in named]
     peaks = [p for p in peaks if len(p[0])]
     if not peaks:
         raise InputError("the inputs hold no intervals; a universe needs at least one region")
-    if exact:
+    if as_they_are:
         regions, score = _merge_overlapping(*peaks[0])
     else:
-        least = cutoff if cutoff is not None else (1 if len(peaks) < 10 else 2)
-        regions = _consensus([p for p, _ in peaks], len(chroms), least, high)
-        if not len(regions):
-            raise InputError(
-                f"no region is covered by {least} of the {len(peaks)} inputs; use a lower cut-off"
-            )
-        score = _scores(regions, peaks)
+        regions, score = _consensus_regions(peaks, len(chroms), cutoff, high)
     best = np.lexsort((regions.start, regions.chrom, -score))[:max_regions]
     regions = regions.take(np.sort(best))
-    if not exact:
+    if not as_they_are:
         regions = _widen(regions, low, high, _lengths(chroms, genome))
+    return _as_universe(regions, chroms, genome)
+
+
+def _width_limits(min_width: int | None, max_width: int | None) -> tuple[int, int]:
+    """The least and greatest width; a default gives way to a limit that the user gives."""
+    low = MIN_WIDTH if min_width is None else min_width
+    high = max(MAX_WIDTH, low) if max_width is None else max_width
+    low = min(low, high) if min_width is None else low
+    if not 1 <= low <= high:
+        raise InputError(f"widths from {low} to {high} bp are no range; expected 1 <= min_width <= max_width")
+    return low, high
+
+
+def _consensus_regions(
+    peaks: Sequence[tuple[Intervals, Floats]], n_chroms: int, cutoff: int | None, max_width: int
+) -> tuple[Intervals, Floats]:
+    """Regions that enough sources cover, and the coverage of each [n]."""
+    least = cutoff if cutoff is not None else (1 if len(peaks) < 10 else 2)
+    regions = _consensus([p for p, _ in peaks], n_chroms, least, max_width)
+    if not len(regions):
+        raise InputError(f"no region is covered by {least} of the {len(peaks)} inputs; use a lower cut-off")
+    return regions, _scores(regions, peaks)
+
+
+def _as_universe(regions: Intervals, chroms: tuple[str, ...], genome: str | None) -> Universe:
+    """The universe of the regions, after a check of their bounds; chromosomes without a region are left out."""
     made = Intervals(chroms, regions.chrom.astype(np.int32), regions.start, regions.end)
-    if genome is not None and canonical_genome(genome) in ASSEMBLIES:
-        check_bounds(made, str(canonical_genome(genome)), "the universe to build")
+    known = canonical_genome(genome)
+    if known in ASSEMBLIES:
+        check_bounds(made, str(known), "the universe to build")
     used = sorted_unique(made.chrom)
     recode = np.full(len(chroms), -1, np.int32)
     recode[used] = np.arange(len(used))
@@ -119,7 +138,7 @@ def build_universe(
 # -- sources to weighted peaks
 
 
-def _as_one(sources: Sequence[Source]) -> Sequence[Source]:
+def _as_one(sources: Sequence[UniverseSource]) -> Sequence[UniverseSource]:
     """Matrices that all have the same peaks, such as a reference and its query, are one with all the cells."""
     tables = [source for source in sources if isinstance(source, tuple)]
     if len(tables) < 2 or len(tables) < len(sources):
@@ -133,7 +152,7 @@ def _as_one(sources: Sequence[Source]) -> Sequence[Source]:
     return [(first, np.stack([np.asarray(coverage, np.float64) for _, coverage in tables]).sum(0))]
 
 
-def _peaks_of(source: Source) -> tuple[Intervals, Floats]:
+def _peaks_of(source: UniverseSource) -> tuple[Intervals, Floats]:
     """Peaks of a source and a weight in (0, 1] for each."""
     if isinstance(source, tuple):
         peaks, weights = source[0], np.asarray(source[1], np.float64)
@@ -154,8 +173,8 @@ def _call_peaks(fragments: Intervals) -> tuple[Intervals, Floats]:
     if not len(fragments):
         return fragments, np.ones(0)
     bases = int((fragments.end - fragments.start).sum())
-    touched = sorted_unique((fragments.chrom.astype(np.int64) << 32) + fragments.start // _BLOCK)
-    cutoff = max(_MIN_DEPTH, round(_ENRICHED * bases / (len(touched) * _BLOCK)))
+    touched = sorted_unique((fragments.chrom.astype(np.int64) << 32) + fragments.start // _WINDOW)
+    cutoff = max(_MIN_DEPTH, round(_ENRICHED * bases / (len(touched) * _WINDOW)))
     found: list[tuple[Ints, Ints, Ints, Floats]] = []
     for code in range(len(fragments.chroms)):
         own = fragments.take(fragments.chrom == code)

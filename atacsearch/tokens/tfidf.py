@@ -1,13 +1,16 @@
-"""Weights of regions: TF-IDF rows of token sets, the common ground of warm starts, heads and baselines."""
+"""TF-IDF weights of regions, which warm starts, heads and baselines share."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from .token_sets import TokenSets
+
+if TYPE_CHECKING:
+    import scipy.sparse
 
 
 def inverse_document_frequency(sets: TokenSets, n_regions: int) -> npt.NDArray[np.float32]:
@@ -16,7 +19,7 @@ def inverse_document_frequency(sets: TokenSets, n_regions: int) -> npt.NDArray[n
     return np.log1p(len(sets) / (1.0 + counts)).astype(np.float32)
 
 
-def tfidf(sets: TokenSets, idf: npt.NDArray[np.float32]) -> Any:
+def tfidf(sets: TokenSets, idf: npt.NDArray[np.float32]) -> scipy.sparse.csr_matrix:
     """TF-IDF of token sets: a scipy CSR matrix [n_sets, V] float32, IDF where a region is open, unit rows.
 
     Unit rows, not rows divided by the number of open regions: they compared better across donors (see

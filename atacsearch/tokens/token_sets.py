@@ -1,7 +1,7 @@
-"""Token sets: what a cell or BED file is to the encoder, many of them in one compressed-sparse-row pair.
+"""Token sets of many items in one pair of arrays, in memory and in Parquet.
 
-A set holds the ids of the universe regions that an item overlaps. Readers and `Universe.tokenize` make them,
-the encoder turns each into a vector, shards store them.
+A token set holds the ids of the universe regions that an item (a cell or a BED file) overlaps. Readers and
+`Universe.tokenize` make them, the encoder turns each into a vector, shards store them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..arrow import number_array, text_array
 from ..errors import InputError
+from ..genome.intervals import concat_ranges
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import scipy.sparse
 
 DIGEST_KEY = b"atacsearch.universe_digest"
 _ENCODING: dict[str, Any] = {
@@ -48,7 +54,7 @@ class TokenSets:
     @classmethod
     def from_lists(
         cls,
-        lists: Iterable[Sequence[int]],
+        lists: Iterable[Sequence[int] | npt.NDArray[np.integer]],
         names: Sequence[str] | None = None,
         universe_digest: str | None = None,
     ) -> TokenSets:
@@ -82,8 +88,6 @@ class TokenSets:
 
     def take(self, rows: npt.NDArray[Any] | Sequence[int]) -> TokenSets:
         """The sets at `rows` (positions or a boolean mask), in that order."""
-        from ..genome.intervals import concat_ranges
-
         rows = np.asarray(rows)
         if rows.dtype == bool:
             rows = np.flatnonzero(rows)
@@ -111,18 +115,16 @@ class TokenSets:
         names = tuple(n for p in parts for n in p.names)
         return TokenSets(offsets, tokens, names, digests.pop() if digests else None)
 
-    def to_csr(self, n_regions: int) -> Any:
+    def to_csr(self, n_regions: int) -> scipy.sparse.csr_matrix:
         """A scipy CSR matrix [n_sets, n_regions] float32 of ones (duplicates add up)."""
         from scipy.sparse import csr_matrix
 
         ones = np.ones(len(self.tokens), np.float32)
         return csr_matrix((ones, self.tokens.astype(np.int64), self.offsets), (len(self), n_regions))
 
-    def to_arrow(self) -> Any:
+    def to_arrow(self) -> pa.Table:
         """An Arrow table with the columns `id` (string) and `tokens` (list<uint32>)."""
         import pyarrow as pa
-
-        from ..arrow import number_array, text_array
 
         if len(self.tokens) > np.iinfo(np.int32).max:
             raise InputError(
@@ -140,7 +142,7 @@ class TokenSets:
         write_sets([self], path)
 
     @classmethod
-    def from_arrow(cls, table: Any) -> TokenSets:
+    def from_arrow(cls, table: pa.Table) -> TokenSets:
         """Read back what `to_arrow` made."""
         import pyarrow as pa
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +24,12 @@ from ..genome.assemblies import canonical_genome
 from ..genome.intervals import Intervals
 from ..genome.overlap import OverlapIndex
 from .files import file_tokenizer
+from .gtars import gtars_tokens
 from .token_sets import TokenSets
 from .universe_file import bed_bytes, read_universe_bed_hashed, write_atomically, write_bed
+
+if TYPE_CHECKING:
+    from ..readers.options import Counting, SourceKind
 
 SPECIAL_TOKENS = ("unk", "pad", "mask", "cls", "eos", "bos", "sep")
 Parity = Literal["gtars"]
@@ -309,7 +313,21 @@ class Universe:
         return self.index.n_hit(intervals, self._codes_with_aliases(intervals.chroms)) / len(intervals)
 
     def tokenize(
-        self, x: str | Path | Intervals | Sequence[Intervals], parity: Parity | None = None, **options: Any
+        self,
+        x: str | Path | Intervals | Sequence[Intervals],
+        parity: Parity | None = None,
+        *,
+        genome: str | None = None,
+        strict_genome: bool = False,
+        counting: Counting | None = None,
+        min_fragments: int | None = None,
+        whitelist: str | Path | None = None,
+        tss: str | Path | None = None,
+        blacklist: str | Path | None = None,
+        sample: str | None = None,
+        liftover: str | Path | None = None,
+        kind: SourceKind | None = None,
+        threads: int | None = None,
     ) -> TokenSets:
         """Turn intervals, or a file of them, into sets of tokens.
 
@@ -319,21 +337,46 @@ class Universe:
                 definition of the paper); "gtars" for the exact list that gtars 0.10 gives: intervals sorted
                 by chromosome name and start, each region once per interval that hits it, one unk if nothing
                 is hit at all (in a fragment file: file order, one unk for every fragment that hits nothing).
-            options: reader options for a path (`genome=`, `min_fragments=`, …: `readers.ReadOptions`).
+            genome, strict_genome, counting, min_fragments, whitelist, tss, blacklist, sample, liftover, kind, threads:
+                how a file is read, as in `atacsearch.ReadOptions`; for a path alone.
 
         Returns:
             One set an item. Items of a file are named as the user knows them (cell barcode, file).
+
+        Raises:
+            InputError: a file that cannot be read, or options of reading that come with intervals.
+            GenomeError: data of another genome than this universe.
         """
         if parity not in (None, "gtars"):
             raise InputError(f"parity={parity!r} is not known; use None or 'gtars'")
         if isinstance(x, str | Path):
-            return file_tokenizer()(x, self, parity=parity, **options)
-        if options:
-            raise InputError(f"reader options {sorted(options)} apply to files, not to intervals")
-        sets = [x] if isinstance(x, Intervals) else list(x)
-        if parity == "gtars":
-            from .gtars import gtars_tokens
+            return file_tokenizer()(
+                x,
+                self,
+                parity=parity,
+                genome=genome,
+                strict_genome=strict_genome,
+                counting=counting,
+                min_fragments=min_fragments,
+                whitelist=whitelist,
+                tss=tss,
+                blacklist=blacklist,
+                sample=sample,
+                liftover=liftover,
+                kind=kind,
+                threads=threads,
+            )
+        for_files = {
+            "genome": genome, "strict_genome": strict_genome or None, "counting": counting,
+            "min_fragments": min_fragments, "whitelist": whitelist, "tss": tss, "blacklist": blacklist,
+            "sample": sample, "liftover": liftover, "kind": kind, "threads": threads,
+        }  # fmt: skip
+        if given := sorted(name for name, value in for_files.items() if value is not None):
+            raise InputError(f"reader options {given} apply to files, not to intervals")
+        return self._tokenize_intervals([x] if isinstance(x, Intervals) else list(x), parity)
 
+    def _tokenize_intervals(self, sets: list[Intervals], parity: Parity | None) -> TokenSets:
+        if parity == "gtars":
             arrays = [gtars_tokens(self, one) for one in sets]
         else:
             arrays = [self.unique_tokens(one) for one in sets]

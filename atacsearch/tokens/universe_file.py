@@ -11,9 +11,10 @@ import gzip
 import hashlib
 import io
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 
@@ -126,16 +127,21 @@ def _read_bytes(path: Path) -> bytes:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if data[:2] == b"\x1f\x8b":
-        from isal import igzip, isal_zlib
-
-        broken: Any = isal_zlib.error  # an exception class that isal's stubs declare as a value
-        try:
-            data = igzip.decompress(data)
-        except (EOFError, broken, gzip.BadGzipFile) as error:
-            raise InputError(
-                f"{path}: the gzip data is broken or cut off ({error}); fetch or write it again"
-            ) from None
+        return _decompress(data, path)
     return data
+
+
+def _decompress(data: bytes, path: Path) -> bytes:
+    from isal import igzip, isal_zlib
+
+    broken = cast(type[Exception], isal_zlib.error)  # isal's stubs declare the class as a value
+    decompress = cast(Callable[[bytes], bytes], igzip.decompress)  # isal declares no types for it
+    try:
+        return decompress(data)
+    except (EOFError, broken, gzip.BadGzipFile) as error:
+        raise InputError(
+            f"{path}: the gzip data is broken or cut off ({error}); fetch or write it again"
+        ) from None
 
 
 def _sha256(head: bytes, data: bytes) -> str:

@@ -82,7 +82,7 @@ def test_without_a_chain_file_the_refusal_names_genomes_and_option(tmp_path, uni
 
 
 def test_peaks_that_fit_another_genome_are_told_how_to_be_lifted(tmp_path, universe):
-    from atacsearch.genome.detect import read_promoters
+    from atacsearch.genome.assembly_check import read_promoters
 
     x = read_promoters("hg19")
     lines = [

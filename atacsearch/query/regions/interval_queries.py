@@ -84,9 +84,9 @@ def _asked(session: Session, names: list[str], intervals: Intervals) -> Asked:
 def _from_file(session: Session, path: str, options: ReadOptions) -> Asked:
     from ...genome.bounds import extents
     from ...readers.bed import read_bed
-    from ...readers.genome_check import check_place, report_names, settle_genome
+    from ...readers.genome_check import check_genome, report_chroms, resolve_genome
     from ...readers.inputs.detect import detect_kind
-    from ...readers.liftover import lifted
+    from ...readers.liftover import lift_intervals
     from ...readers.report import ReadReport
 
     kind = detect_kind(path)
@@ -96,13 +96,13 @@ def _from_file(session: Session, path: str, options: ReadOptions) -> Asked:
         )
     universe = session.universe
     report = ReadReport(path, "bed")
-    place = settle_genome(options.genome, None, universe.genome, report, options.liftover)
+    genome = resolve_genome(options.genome, None, universe.genome, report, options.liftover)
     intervals = read_bed(path, report)
-    if place.lift is not None:
-        intervals, _ = lifted(intervals, place.lift, report)
+    if genome.lift is not None:
+        intervals, _ = lift_intervals(intervals, genome.lift, report)
     lines = np.bincount(intervals.chrom, minlength=len(intervals.chroms))
-    report_names(dict(zip(intervals.chroms, lines.tolist(), strict=True)), universe, report)
-    check_place(place, universe, intervals, extents(intervals), report, options.strict_genome)
+    report_chroms(dict(zip(intervals.chroms, lines.tolist(), strict=True)), universe, report)
+    check_genome(genome, universe, intervals, extents(intervals), report, options.strict_genome)
     columns = zip(intervals.names().tolist(), intervals.start.tolist(), intervals.end.tolist(), strict=True)
     asked = _asked(session, [format_region(*one) for one in columns], intervals)
     for line in report.lines():

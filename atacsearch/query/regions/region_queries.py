@@ -50,27 +50,27 @@ def intervals_of_text(session: Session, text: str, options: ReadOptions) -> Inte
         return _lifted(session, text, found, options)
     asked, known = canonical_genome(options.genome), canonical_genome(own)
     if asked is not None and known is not None and asked != known:
-        from ...readers.genome_check import by_chain
+        from ...readers.genome_check import chain_file_advice
 
         raise GenomeError(
             f"{text}: is of {asked}, but the index is of {known}; give a region of {known}, or lift it"
-            f"{by_chain(asked, known)}"
+            f"{chain_file_advice(asked, known)}"
         )
     return found
 
 
 def _lifted(session: Session, text: str, region: Intervals, options: ReadOptions) -> Intervals:
     from ...genome.liftover import lift
-    from ...readers.liftover import settle_lift
+    from ...readers.liftover import resolve_lift
 
     assert options.liftover is not None
-    way = settle_lift(options.liftover, options.genome, None, session.universe.genome, text)
+    way = resolve_lift(options.liftover, options.genome, None, session.universe.genome, text)
     done = lift(region, way.chains)
     if not len(done.rows):
-        raise GenomeError(f"{text}: cannot be lifted from {way.words} ({next(iter(done.lost))} there)")
+        raise GenomeError(f"{text}: cannot be lifted from {way.route} ({next(iter(done.lost))} there)")
     x = done.intervals
     session.notify(
-        f"{text} lifted from {way.words}: {format_region(x.names()[0], int(x.start[0]), int(x.end[0]))}"
+        f"{text} lifted from {way.route}: {format_region(x.names()[0], int(x.start[0]), int(x.end[0]))}"
     )
     return x
 

@@ -1,10 +1,9 @@
 """`BinIndex`: intervals laid out for a compiled scan, one table look-up and a short walk a query.
 
-Intervals are sorted by chromosome and start. A bin of 2**shift bases holds the first interval that can
-still overlap
-anything in it: the first whose running maximum of ends reaches past the bin's start. From there a walk ends
-    at the first
-interval that starts at or after the query's end. Exact for any order and any overlap of the intervals.
+Intervals are sorted by chromosome and start. A bin of 2**shift bases holds the first interval that can still
+overlap anything in it: the first whose running maximum of ends reaches past the bin's start. From there a walk
+ends at the first interval that starts at or after the query's end. Exact for any order and any overlap of the
+intervals.
 """
 
 from __future__ import annotations
@@ -77,13 +76,13 @@ def build_bins(regions: Intervals, value: npt.NDArray[np.uint32], n_chroms: int)
 
 
 def empty_bins() -> BinIndex:
-    """An index of nothing, for what was not asked for."""
+    """An index of no intervals, for a TSS table or blacklist that the user does not give."""
     none = Intervals((), np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64))
     return build_bins(none, np.empty(0, np.uint32), 0)
 
 
 def _bin_shift(extent: int, n: int) -> int:
-    """Bins about as many as intervals: most walks then see one or two, and the table stays in the cache."""
+    """The width that makes about as many bins as intervals: most walks see one or two, and the table stays small."""
     shift = 8
     while extent >> shift > max(2 * n, 1024):
         shift += 1

@@ -1,13 +1,14 @@
 """Which barcodes are cells: a whitelist, Cell Ranger's own call, or a fewest number of fragments.
 
-What is dropped, and why, goes into the report; the knee of the barcode rank curve is always suggested
-beside a default.
+What is dropped, and why, goes into the report. Where the default decides, the report also suggests the knee of
+the barcode rank curve.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,15 @@ FEW = 0.1  # the default cut-off must keep this fraction of the barcodes above t
 _STEP = 0.05  # log units: bins of the density of barcodes
 _SMOOTH = 0.15  # log units: its smoothing
 CALL_FILES = ("singlecell.csv", "per_barcode_metrics.csv")
+_BARCODE_COLUMNS = ("barcode", "barcodes", "cell", "cell_id")
+
+
+@dataclass(frozen=True)
+class Whitelist:
+    """The barcodes that the user says are cells, in the order of the file `source`."""
+
+    barcodes: tuple[str, ...]
+    source: str
 
 
 @dataclass(frozen=True)
@@ -33,41 +43,45 @@ class CellRule:
     Attributes:
         barcodes: the barcodes that may be cells, in order; None: all.
         min_fragments: fewest fragments.
-        asked: whether the user gave `min_fragments`.
+        by_user: whether the user gave `min_fragments`.
         source: where `barcodes` are from.
-        called: whether `barcodes` are Cell Ranger's cells (kept in order of name then, not of the file).
+        cellranger: whether `barcodes` are the cells that Cell Ranger called. They are kept in the order of their
+            names then, not of the file.
     """
 
     barcodes: tuple[str, ...] | None
     min_fragments: int
-    asked: bool
+    by_user: bool
     source: str | None = None
-    called: bool = False
+    cellranger: bool = False
+
+    @property
+    def at_least(self) -> str:
+        """The rule on fragments, for messages."""
+        return f"at least {self.min_fragments:,} fragments"
+
+    @property
+    def too_few(self) -> str:
+        """Why a barcode is dropped by it, for messages."""
+        return f"fewer than {self.min_fragments:,} fragments"
 
 
-def cell_rule(
-    path: Path, whitelist: str | Path | None, min_fragments: int | None, *, look_beside: bool = True
-) -> CellRule:
+def cell_rule(path: Path, whitelist: Whitelist | None, min_fragments: int | None) -> CellRule:
     """The rule for a fragment file.
 
     Args:
         path: the fragment file; Cell Ranger's call is looked for beside it.
         whitelist: what the user says; goes before Cell Ranger's call.
         min_fragments: what the user says; holds in addition to a whitelist or call.
-        look_beside: whether a call file beside the fragments counts.
     """
-    asked = min_fragments is not None
+    by_user = min_fragments is not None
     fewest = min_fragments if min_fragments is not None else 1
     if whitelist is not None:
-        return CellRule(read_whitelist(whitelist), fewest, asked, str(whitelist))
-    beside = (
-        next((path.parent / n for n in CALL_FILES if (path.parent / n).is_file()), None)
-        if look_beside
-        else None
-    )
-    if beside is not None:
-        return CellRule(read_calls(beside), fewest, asked, str(beside), called=True)
-    return CellRule(None, fewest if asked else DEFAULT_MIN_FRAGMENTS, asked)
+        return CellRule(whitelist.barcodes, fewest, by_user, whitelist.source)
+    calls = next((path.parent / n for n in CALL_FILES if (path.parent / n).is_file()), None)
+    if calls is not None:
+        return CellRule(read_calls(calls), fewest, by_user, str(calls), cellranger=True)
+    return CellRule(None, fewest if by_user else DEFAULT_MIN_FRAGMENTS, by_user)
 
 
 def choose_cells(
@@ -84,52 +98,66 @@ def choose_cells(
     Raises:
         InputError: no barcode is a cell; says what the distribution looks like and what would help.
     """
-    n = len(barcodes)
-    report.n_barcodes = n
+    report.n_barcodes = len(barcodes)
     knee = knee_of(n_fragments)
     report.suggested_min_fragments = knee
-    enough = n_fragments >= rule.min_fragments
     if rule.barcodes is not None:
-        rows = _listed(barcodes, rule, report, n_fragments)
-        kept = rows[enough[rows]]
-        report.dropped = _counts({f"not in {rule.source}": n - len(rows), _few(rule): len(rows) - len(kept)})
-        report.cell_rule = f"cells of {rule.source}" + (f", {_at_least(rule)}" if rule.asked else "")
-        if not len(kept):
-            raise InputError(
-                f"{report.source}: none of the {len(rows):,} barcodes of {rule.source} has "
-                f"{rule.min_fragments:,} fragments; {_distribution(n_fragments, knee)}"
-            )
+        kept = _choose_listed(barcodes, n_fragments, rule, knee, report)
     else:
-        kept = np.flatnonzero(enough)
-        report.dropped = _counts({_few(rule): n - len(kept)})
-        report.cell_rule = _at_least(rule) + ("" if rule.asked else ", the default")
-        if not len(kept):
-            which = (
-                f"--min-fragments {rule.min_fragments}"
-                if rule.asked
-                else f"the default of {rule.min_fragments}"
-            )
-            raise InputError(
-                f"{report.source}: no barcode has {rule.min_fragments:,} fragments ({which}); "
-                f"{_distribution(n_fragments, knee)}, or give --whitelist"
-            )
-        if not rule.asked:
-            would = int(np.count_nonzero(n_fragments >= knee))
-            if knee < rule.min_fragments and len(kept) < FEW * would:
-                raise InputError(
-                    f"{report.source}: only {len(kept):,} barcodes have {rule.min_fragments:,} fragments "
-                    "(the default); "
-                    f"{_distribution(n_fragments, knee)}, or give --min-fragments {rule.min_fragments} to "
-                    "insist, or "
-                    "--whitelist"
-                )
-            report.note(
-                f"{report.source}: the knee of the barcode ranks is at {knee:,} fragments ({would:,} "
-                "barcodes)"
-            )
-    if rule.barcodes is None or rule.called:
+        kept = _choose_by_count(n_fragments, rule, knee, report)
+    if rule.barcodes is None or rule.cellranger:
         kept = kept[np.argsort(barcodes[kept].astype(str), kind="stable")]
     report.n_cells = len(kept)
+    return kept
+
+
+def _choose_listed(
+    barcodes: npt.NDArray[np.object_],
+    n_fragments: npt.NDArray[np.int64],
+    rule: CellRule,
+    knee: int,
+    report: ReadReport,
+) -> npt.NDArray[np.int64]:
+    """Rows of the barcodes of a whitelist or call that have enough fragments."""
+    rows = _rows_of_listed(barcodes, rule, report, n_fragments)
+    kept = rows[n_fragments[rows] >= rule.min_fragments]
+    report.dropped = _above_zero(
+        {f"not in {rule.source}": len(barcodes) - len(rows), rule.too_few: len(rows) - len(kept)}
+    )
+    report.cell_rule = f"cells of {rule.source}" + (f", {rule.at_least}" if rule.by_user else "")
+    if not len(kept):
+        raise InputError(
+            f"{report.source}: none of the {len(rows):,} barcodes of {rule.source} has "
+            f"{rule.min_fragments:,} fragments; {_distribution(n_fragments, knee)}"
+        )
+    return kept
+
+
+def _choose_by_count(
+    n_fragments: npt.NDArray[np.int64], rule: CellRule, knee: int, report: ReadReport
+) -> npt.NDArray[np.int64]:
+    """Rows of the barcodes that have enough fragments; a default that keeps few of the likely cells is refused."""
+    kept = np.flatnonzero(n_fragments >= rule.min_fragments)
+    report.dropped = _above_zero({rule.too_few: len(n_fragments) - len(kept)})
+    report.cell_rule = rule.at_least + ("" if rule.by_user else ", the default")
+    if not len(kept):
+        which = "--min-fragments" if rule.by_user else "the default of"
+        raise InputError(
+            f"{report.source}: no barcode has {rule.min_fragments:,} fragments ({which} {rule.min_fragments}); "
+            f"{_distribution(n_fragments, knee)}, or give --whitelist"
+        )
+    if rule.by_user:
+        return kept
+    n_above_knee = int(np.count_nonzero(n_fragments >= knee))
+    if knee < rule.min_fragments and len(kept) < FEW * n_above_knee:
+        raise InputError(
+            f"{report.source}: only {len(kept):,} barcodes have {rule.min_fragments:,} fragments (the default); "
+            f"{_distribution(n_fragments, knee)}, or give --min-fragments {rule.min_fragments} to insist, or "
+            "--whitelist"
+        )
+    report.note(
+        f"{report.source}: the knee of the barcode ranks is at {knee:,} fragments ({n_above_knee:,} barcodes)"
+    )
     return kept
 
 
@@ -175,36 +203,35 @@ def _farthest_from_chord(value: npt.NDArray[np.int64], n: npt.NDArray[np.int64])
     return int(value[len(value) - 1 - np.argmax((x + y)[::-1])])
 
 
-def read_whitelist(path: str | Path) -> tuple[str, ...]:
-    """Barcodes of a file: a line each, a table with a column `barcode`, or the obs_names of an h5ad.
+def read_barcodes(path: str | Path) -> list[str]:
+    """Barcodes of a text file: a line each, or the column `barcode` of a table, as they are listed.
 
     Raises:
-        InputError: no such file, no barcodes, or a barcode listed twice.
+        InputError: no such file, or no text.
     """
-    if Path(path).suffix == ".h5ad":
-        from ..matrices.h5ad import read_obs
+    data, _ = read_all(path, "a whitelist (a barcode a line)")
+    lines = [line for line in data.decode("utf-8-sig", "replace").splitlines() if line.strip()]
+    rows = list(csv.reader(lines, delimiter=_delimiter(lines[0]))) if lines else []
+    column = 0
+    if rows:
+        header = [field.strip().lower() for field in rows[0]]
+        named = next((i for i, name in enumerate(header) if name in _BARCODE_COLUMNS), -1)
+        if named >= 0:
+            column, rows = named, rows[1:]
+    return [row[column].strip() for row in rows if len(row) > column and row[column].strip()]
 
-        found = [str(name) for name in read_obs(path).index]
-    else:
-        data, _ = read_all(path, "a whitelist (a barcode a line)")
-        lines = [line for line in data.decode("utf-8-sig", "replace").splitlines() if line.strip()]
-        rows = list(csv.reader(lines, delimiter=_delimiter(lines[0]))) if lines else []
-        column = 0
-        if rows:
-            header = [field.strip().lower() for field in rows[0]]
-            named = next(
-                (i for i, name in enumerate(header) if name in ("barcode", "barcodes", "cell", "cell_id")), -1
-            )
-            if named >= 0:
-                column, rows = named, rows[1:]
-        found = [row[column].strip() for row in rows if len(row) > column and row[column].strip()]
-    if not found:
-        raise InputError(f"{path}: holds no barcodes; expected a barcode a line")
-    unique = tuple(dict.fromkeys(found))
-    if len(unique) < len(found):
-        twice = first_repeated(found)
-        raise InputError(f"{path}: lists the barcode {twice!r} twice; expected each once")
-    return unique
+
+def unique_barcodes(listed: Sequence[str], source: str | Path) -> tuple[str, ...]:
+    """The barcodes of a whitelist, after a check.
+
+    Raises:
+        InputError: there are none, or one is listed twice.
+    """
+    if not listed:
+        raise InputError(f"{source}: holds no barcodes; expected a barcode a line")
+    if (twice := first_repeated(listed)) is not None:
+        raise InputError(f"{source}: lists the barcode {twice!r} twice; expected each once")
+    return tuple(listed)
 
 
 def read_calls(path: str | Path) -> tuple[str, ...]:
@@ -234,7 +261,7 @@ def read_calls(path: str | Path) -> tuple[str, ...]:
     return cells
 
 
-def _listed(
+def _rows_of_listed(
     barcodes: npt.NDArray[np.object_], rule: CellRule, report: ReadReport, n_fragments: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
     """Rows of the barcodes of the rule that were seen, in its order."""
@@ -246,8 +273,7 @@ def _listed(
         raise InputError(
             f"{report.source}: has none of the {len(rule.barcodes):,} barcodes of {rule.source} (there: "
             f"{rule.barcodes[0]!r}, here: {str(barcodes[int(np.argmax(n_fragments))])!r}); barcodes must "
-            "be equal to "
-            "the letter, suffixes such as -1 included"
+            "be equal to the letter, suffixes such as -1 included"
         )
     if missing:
         report.note(
@@ -257,6 +283,7 @@ def _listed(
 
 
 def _distribution(n_fragments: npt.NDArray[np.int64], knee: int) -> str:
+    """How fragments are spread over barcodes, and the cut-off that the knee suggests, for messages."""
     low, high = np.percentile(n_fragments, [50, 99]).astype(int)
     cells = int(np.count_nonzero(n_fragments >= knee))
     return (
@@ -265,15 +292,8 @@ def _distribution(n_fragments: npt.NDArray[np.int64], knee: int) -> str:
     )
 
 
-def _few(rule: CellRule) -> str:
-    return f"fewer than {rule.min_fragments:,} fragments"
-
-
-def _at_least(rule: CellRule) -> str:
-    return f"at least {rule.min_fragments:,} fragments"
-
-
-def _counts(dropped: dict[str, int]) -> dict[str, int]:
+def _above_zero(dropped: dict[str, int]) -> dict[str, int]:
+    """The reasons for which anything was dropped."""
     return {why: n for why, n in dropped.items() if n}
 
 

@@ -27,7 +27,8 @@ from ...kernels.token_rows import rows_to_sets
 IN_MEMORY = 128 << 20  # bytes of runs that are held
 PART_PAIRS = 1 << 21  # pairs that are put together at once
 
-Rows = tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]
+Rows = tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]  # offsets [n + 1], tokens
+Stretches = tuple[list[int], list[int]]  # where each part begins in a run: places of codes, and of tokens
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Run:
         codes: [n] uint32 barcodes.
         lengths: [n] uint32 number of tokens of each.
         tokens: uint32.
-        place: where the three arrays begin in the temporary file; None while they are in memory.
+        offset: byte of the temporary file at which the three arrays begin; None while they are in memory.
     """
 
     worker: int
@@ -50,7 +51,7 @@ class Run:
     tokens: npt.NDArray[np.uint32] | None
     n_codes: int
     n_tokens: int
-    place: int | None = None
+    offset: int | None = None
 
     @property
     def n_bytes(self) -> int:
@@ -101,14 +102,14 @@ class PairStore:
                 self._held += run.n_bytes
                 return
             self._file = self._file or _temporary_file()
-            place = self._written
+            offset = self._written
             self._written += run.n_bytes
-        at = place
+        at = offset
         for array in (run.codes, run.lengths, run.tokens):
             assert array is not None
             at += _write(self._file, array, at)
         run.codes = run.lengths = run.tokens = None
-        run.place = place
+        run.offset = offset
 
     def close(self) -> None:
         """Give memory and file back."""
@@ -135,8 +136,8 @@ class PairStore:
         if held is not None:
             return held[low:high]
         assert self._file is not None
-        assert run.place is not None
-        return _read(self._file, run.place + 4 * (begins + low), high - low)
+        assert run.offset is not None
+        return _read(self._file, run.offset + 4 * (begins + low), high - low)
 
     def rows(
         self,
@@ -176,19 +177,8 @@ class PairStore:
             np.cumsum(counts[low:high], out=offsets[1:])
             tokens = np.empty(offsets[-1], np.uint32)
             at = offsets[:-1].copy()
-            for run, (code_cuts, token_cuts) in zip(runs, stretches, strict=True):
-                a, b = code_cuts[number], code_cuts[number + 1]
-                KERNELS(
-                    "scatter_runs",
-                    self.codes(run, a, b),
-                    self.lengths(run, a, b),
-                    b - a,
-                    self.tokens(run, token_cuts[number], token_cuts[number + 1]),
-                    item_of[run.worker],
-                    low,
-                    at,
-                    tokens,
-                )
+            for run, stretch in zip(runs, stretches, strict=True):
+                self._scatter(run, stretch, number, item_of[run.worker], low, at, tokens)
             return low, high, rows_to_sets(offsets, tokens, n_regions) if as_sets else (offsets, tokens)
 
         ahead: deque[Future[tuple[int, int, Rows]]] = deque()
@@ -200,10 +190,35 @@ class PairStore:
             while ahead:
                 yield ahead.popleft().result()
 
+    def _scatter(
+        self,
+        run: Run,
+        stretch: Stretches,
+        number: int,
+        item_of: npt.NDArray[np.int32],
+        first_item: int,
+        at: npt.NDArray[np.int64],
+        tokens: npt.NDArray[np.uint32],
+    ) -> None:
+        """Copy a run's tokens of part `number` to their items; `at` is the next place of each item."""
+        code_cuts, token_cuts = stretch
+        low, high = code_cuts[number], code_cuts[number + 1]
+        KERNELS(
+            "scatter_runs",
+            self.codes(run, low, high),
+            self.lengths(run, low, high),
+            high - low,
+            self.tokens(run, token_cuts[number], token_cuts[number + 1]),
+            item_of,
+            first_item,
+            at,
+            tokens,
+        )
+
     def _stretches(
         self, run: Run, keys: npt.NDArray[np.uint64], key_cuts: npt.NDArray[np.uint64]
-    ) -> tuple[list[int], list[int]]:
-        """Where the parts begin in a run: places of codes, and of tokens."""
+    ) -> Stretches:
+        """Where the parts begin in a run."""
         inner = np.searchsorted(keys[self.codes(run)], key_cuts)
         codes = np.concatenate([[0], inner, [run.n_codes]])
         ends = np.concatenate([[0], np.cumsum(self.lengths(run), dtype=np.int64)])
@@ -262,6 +277,7 @@ def _cuts(
 
 
 def _temporary_file() -> IO[bytes]:
+    """An unnamed temporary file; whoever asks for it closes it."""
     try:
         return tempfile.TemporaryFile(prefix="atacsearch-")
     except OSError as error:

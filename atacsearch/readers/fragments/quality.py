@@ -1,4 +1,4 @@
-"""Quality measures a barcode, from the counters of the fragment pass.
+"""Quality measures of a barcode, from the counters of the pass over fragments.
 
 - `n_fragments`: fragments (lines; the count column, reads a fragment, does not enter).
 - `frac_in_universe`: fragments that open at least one region, over all fragments.
@@ -14,17 +14,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ...arrow import number_array
 from ...errors import InputError
+from ...genome.genes import GeneAnnotation
 from ...genome.intervals import Intervals
 from ...kernels import fragment_tables as kernel
 from ..bed import read_bed
 from ..report import ReadReport
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 WINDOW = 50  # bp on either side of a TSS
 FLANK = 2000
@@ -32,18 +36,18 @@ NORM = 100
 MIN_FLANK = 0.2
 
 
-def quality_table(counters: npt.NDArray[np.uint32], *, tss: bool, blacklist: bool) -> Any:
+def quality_table(counters: npt.NDArray[np.uint32], *, tss: bool, blacklist: bool) -> pa.Table:
     """The measures as an Arrow table [n barcodes].
 
     Args:
-        counters: [n, 8] as counted by `scan_lines`.
+        counters: [n, 8] as `scan_lines` counts them.
         tss: whether TSS were given.
         blacklist: whether a blacklist was given.
     """
     import pyarrow as pa
 
     n = counters[:, kernel.FRAGMENTS].astype(np.float64)
-    columns: dict[str, Any] = {
+    columns: dict[str, pa.Array] = {
         "n_fragments": number_array(counters[:, kernel.FRAGMENTS].astype(np.int64)),
         "frac_in_universe": _ratio(counters[:, kernel.IN_UNIVERSE], n),
         "nucleosome_signal": _ratio(counters[:, kernel.MONO], counters[:, kernel.SHORT]),
@@ -78,8 +82,6 @@ def tss_windows(path: str | Path) -> tuple[Intervals, npt.NDArray[np.uint32]]:
 def _tss(path: str | Path) -> Intervals:
     name = Path(path).name.lower().removesuffix(".gz")
     if name.endswith((".gtf", ".gff", ".gff3")):
-        from ...genome.genes import GeneAnnotation
-
         return GeneAnnotation.from_file(path).sites
     report = ReadReport(str(path), "bed")
     sites = read_bed(path, report)
@@ -87,12 +89,12 @@ def _tss(path: str | Path) -> Intervals:
     if wide:
         raise InputError(
             f"{path}: {wide:,} of {len(sites):,} rows are wider than one base; expected a TSS a row "
-            "(BED6: chrom, tss, "
-            "tss + 1, name, score, strand) or a GTF"
+            "(BED6: chrom, tss, tss + 1, name, score, strand) or a GTF"
         )
     return sites
 
 
-def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Any:
+def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> pa.Array:
+    """[n] float64 part over whole; null where whole is zero."""
     part, whole = part.astype(np.float64), whole.astype(np.float64)
     return number_array(np.divide(part, whole, out=np.zeros_like(part), where=whole > 0), whole > 0)

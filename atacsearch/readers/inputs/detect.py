@@ -1,4 +1,5 @@
-"""What an input is, told from its content and, where that leaves doubt, from its name."""
+"""What an input is, told from its content and, where that leaves doubt, from its name. Readers do not ask; they
+are told."""
 
 from __future__ import annotations
 
@@ -7,8 +8,7 @@ from pathlib import Path
 
 from ...errors import InputError
 from ..compressed import ByteSource
-from ..manifest import has_file_column
-from ..matrices.tenx import is_mtx_folder
+from ..manifest import header_fields
 from ..options import SourceKind
 
 FRAGMENT_FILES = ("fragments.tsv.gz", "atac_fragments.tsv.gz", "fragments.tsv", "atac_fragments.tsv")
@@ -38,7 +38,7 @@ def detect_kind(path: str | Path) -> SourceKind:
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; expected {ACCEPTED}")
     suffix = path.suffix.lower()
-    if suffix == ".h5ad":
+    if is_h5ad(path):
         return "h5ad"
     if suffix == ".h5mu":
         return "h5mu"
@@ -50,27 +50,60 @@ def detect_kind(path: str | Path) -> SourceKind:
     lines = _data_lines(head)
     if not lines:
         return "fragments" if "fragment" in path.name.lower() else "bed"
-    if has_file_column(lines[0].decode("utf-8", "replace")):
+    if "file" in header_fields(lines[0].decode("utf-8", "replace")):
         return "manifest"
     return _table_kind(path, lines)
 
 
-def find_outs(folder: Path) -> Path | None:
-    """The folder with Cell Ranger's results: the folder itself or `outs` in it."""
-    for candidate in (folder, folder / "outs"):
-        if any((candidate / n).is_file() for n in FRAGMENT_FILES + MATRIX_FILES):
-            return candidate
-        if any(is_mtx_folder(candidate / n) for n in MATRIX_FOLDERS):
-            return candidate
-    return None
+def is_h5ad(path: str | Path) -> bool:
+    """Whether a file is an h5ad, by its name."""
+    return Path(path).suffix.lower() == ".h5ad"
+
+
+def cellranger_input(folder: Path) -> tuple[Path, SourceKind]:
+    """What to read of a folder with Cell Ranger's results, in the folder or in `outs` in it.
+
+    Returns:
+        (path, kind): fragments before matrices, `.h5` before matrix folders.
+
+    Raises:
+        InputError: none of them is there.
+    """
+    found = _find_in_outs(folder)
+    if found is None:
+        raise _no_results(folder)
+    return found
 
 
 def _folder_kind(folder: Path) -> SourceKind:
-    if is_mtx_folder(folder):
+    if _is_mtx_folder(folder):
         return "tenx_mtx"
-    if find_outs(folder) is not None:
+    if _find_in_outs(folder) is not None:
         return "cellranger"
-    raise InputError(
+    raise _no_results(folder)
+
+
+def _find_in_outs(folder: Path) -> tuple[Path, SourceKind] | None:
+    for outs in (folder, folder / "outs"):
+        files: list[tuple[str, SourceKind]] = [(name, "fragments") for name in FRAGMENT_FILES]
+        files += [(name, "tenx_h5") for name in MATRIX_FILES]
+        for name, kind in files:
+            if (outs / name).is_file():
+                return outs / name, kind
+        for name in MATRIX_FOLDERS:
+            if _is_mtx_folder(outs / name):
+                return outs / name, "tenx_mtx"
+    return None
+
+
+def _is_mtx_folder(folder: Path) -> bool:
+    """Whether a folder holds a matrix in Matrix Market form with its barcodes."""
+    needed = ("matrix.mtx", "barcodes.tsv")
+    return all((folder / n).is_file() or (folder / f"{n}.gz").is_file() for n in needed)
+
+
+def _no_results(folder: Path) -> InputError:
+    return InputError(
         f"{folder}: is a folder without {FRAGMENT_FILES[0]}, {MATRIX_FILES[0]} or matrix.mtx; expected "
         f"{ACCEPTED}"
     )
@@ -91,8 +124,8 @@ def _hdf5_kind(path: Path) -> SourceKind:
 def _head(path: Path) -> bytes:
     """The first quarter of a megabyte of text, more or less."""
     parts: list[bytes] = []
-    for block in ByteSource(path, ACCEPTED, block_bytes=1 << 16).blocks():
-        parts.append(block())
+    for chunk in ByteSource(path, ACCEPTED, chunk_bytes=1 << 16).chunks():
+        parts.append(chunk())
         if sum(map(len, parts)) >= 1 << 18:
             break
     return b"".join(parts)

@@ -8,92 +8,67 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from ...errors import InputError
 from ...genome.intervals import Intervals
 from ..compressed import file_digest
-from ..genome_check import check_place, report_names, settle_genome
+from ..genome_check import resolve_genome
 from ..items import Items
-from ..labels import obs_table, with_constants
-from ..liftover import lifted
+from ..labels import obs_table
 from ..names import first_repeated
 from ..options import ReadOptions
 from ..report import ReadReport
+from ..source import CellSource
+from .items import matrix_items, refuse_parity, tokens_of_peaks
 from .peaks import peaks_of
-from .tokens import PeakTokens, Rows, check_values, rows_of_dense, sets_of_cells
+from .tokens import Rows, check_values, rows_of_dense, sets_of_cells
 
 if TYPE_CHECKING:
+    import h5py
+    import pandas as pd
+
     from ...tokens.universe import Universe
 
 RUN_VALUES = 20_000_000  # stored values read at a time
 MODALITIES = ("atac", "ATAC", "peaks", "Peaks")
 
 
-def read_h5ad(
-    path: Path, universe: Universe, options: ReadOptions, source: str, sample: str, extra: dict[str, Any]
-) -> Items:
+def read_h5ad(source: CellSource, universe: Universe, options: ReadOptions) -> Items:
     """Read a cell x peak `.h5ad` or `.h5mu`.
 
     Args:
-        path: the file.
-        universe: what the peaks are laid over.
-        options: genome and strictness.
-        source: the path as the user gave it.
-        sample: first part of the cells' ids.
-        extra: label columns of one value for all cells (from a manifest).
+        source: the file, and what is known of its cells.
+        universe: regions that the tokens stand for.
+        options: genome, strictness and chain file.
 
     Raises:
         InputError: no AnnData, no coordinates, repeated obs_names, values that are no counts.
+        GenomeError: peaks of another genome than the universe.
     """
-    report = ReadReport(source, "h5ad")
-    refuse_parity(options, source)
-    with open_group(path, source) as (group, top):
-        obs = _obs(group, top, source)
+    report = ReadReport(source.name, "h5ad")
+    refuse_parity(options, source.name)
+    with open_group(source.path, source.name) as (group, top):
+        obs = _obs(group, top, source.name)
         names = tuple(str(name) for name in obs.index)
         if (twice := first_repeated(names)) is not None:
             raise InputError(
-                f"{source}: obs_names are not unique ({twice!r} occurs twice); run obs_names_make_unique()"
+                f"{source.name}: obs_names are not unique ({twice!r} occurs twice); run obs_names_make_unique()"
             )
-        peaks, rows = peaks_of(_frame(group, "var", source), report)
-        own = extra.get("genome") or _genome(group)
-        place = settle_genome(options.genome, own, universe.genome, report, options.liftover)
-        n_peaks = group_shape(group, source)[1]
-        tokens = lay_peaks(peaks, rows, n_peaks, universe, place, options, report)
+        peaks, rows = peaks_of(_frame(group, "var", source.name), report)
+        stated = source.genome or _genome(group)
+        genome = resolve_genome(options.genome, stated, universe.genome, report, options.liftover)
+        n_peaks = group_shape(group, source.name)[1]
+        tokens = tokens_of_peaks(peaks, rows, n_peaks, universe, genome, options, report)
         matrix, what = _matrix(group, report)
         sets = sets_of_cells(_runs(matrix, report, what), names, tokens, report, universe.digest, what)
-    report.n_cells = len(names)
-    labels = with_constants(obs_table(obs), {"sample": sample, **extra, "lifted_from": place.lifted_from})
-    ids = tuple(f"{sample}#{name}" for name in names)
-    return Items("cells", sets, ids, labels, report, place.genome, source, file_digest(path), None)
+    return matrix_items(source, sets, obs_table(obs), report, genome, file_digest(source.path))
 
 
-def lay_peaks(
-    peaks: Intervals,
-    rows: Any,
-    n_peaks: int,
-    universe: Universe,
-    place: Any,
-    options: ReadOptions,
-    report: ReadReport,
-) -> PeakTokens:
-    """Check peaks against their genome and lay them over the universe."""
-    from ...genome.bounds import extents
-
-    if place.lift is not None:
-        peaks, kept = lifted(peaks, place.lift, report)
-        rows = rows[kept]
-    lines = np.bincount(peaks.chrom, minlength=len(peaks.chroms))
-    report_names(dict(zip(peaks.chroms, lines.tolist(), strict=True)), universe, report)
-    check_place(place, universe, peaks, extents(peaks), report, options.strict_genome)
-    tokens = PeakTokens.of(peaks, rows, n_peaks, universe)
-    report.mapped_fraction = tokens.mapped / len(peaks)
-    return tokens
-
-
-def read_obs(path: str | Path) -> Any:
+def read_obs(path: str | Path) -> pd.DataFrame:
     """The `obs` data frame of an h5ad or h5mu."""
     with open_group(Path(path), str(path)) as (group, top):
         return _obs(group, top, str(path))
@@ -105,7 +80,9 @@ def read_genome(path: str | Path) -> str | None:
         return _genome(group)
 
 
-def read_peaks(path: Path, source: str, report: ReadReport) -> tuple[Intervals, Any, str | None]:
+def read_peaks(
+    path: Path, source: str, report: ReadReport
+) -> tuple[Intervals, npt.NDArray[np.float64], str | None]:
     """Peaks of a matrix, the number of cells in which each is open [n] float64, and the genome it states."""
     with open_group(path, source) as (group, _):
         peaks, rows = peaks_of(_frame(group, "var", source), report)
@@ -120,7 +97,7 @@ def read_peaks(path: Path, source: str, report: ReadReport) -> tuple[Intervals, 
 
 
 @contextmanager
-def open_group(path: Path, source: str) -> Iterator[tuple[Any, Any]]:
+def open_group(path: Path, source: str) -> Iterator[tuple[h5py.Group, h5py.Group | None]]:
     """The HDF5 group that holds the AnnData, and that of an enclosing MuData (else None)."""
     import h5py
 
@@ -145,12 +122,13 @@ def open_group(path: Path, source: str) -> Iterator[tuple[Any, Any]]:
         yield handle["mod"][found], handle
 
 
-def group_shape(group: Any, source: str) -> tuple[int, int]:
+def group_shape(group: h5py.Group, source: str) -> tuple[int, int]:
     """(cells, features) by the lengths of `obs` and `var`."""
     return len(_frame_index(group, "obs", source)), len(_frame_index(group, "var", source))
 
 
-def _frame_index(group: Any, name: str, source: str) -> Any:
+def _frame_index(group: h5py.Group, name: str, source: str) -> h5py.Dataset:
+    """The index of `obs` or `var`."""
     frame = group.get(name)
     if frame is None:
         raise InputError(f"{source}: has no {name}; expected an h5ad of cells x peaks")
@@ -160,7 +138,8 @@ def _frame_index(group: Any, name: str, source: str) -> Any:
     return frame[key if key in frame else next(iter(frame))]
 
 
-def _frame(group: Any, name: str, source: str) -> Any:
+def _frame(group: h5py.Group, name: str, source: str) -> pd.DataFrame:
+    """`obs` or `var` as a data frame."""
     from anndata.io import read_elem
 
     _frame_index(group, name, source)
@@ -177,7 +156,8 @@ def _frame(group: Any, name: str, source: str) -> Any:
     return table
 
 
-def _obs(group: Any, top: Any, source: str) -> Any:
+def _obs(group: h5py.Group, top: h5py.Group | None, source: str) -> pd.DataFrame:
+    """`obs` of the AnnData, with the columns of the MuData around it that it lacks."""
     obs = _frame(group, "obs", source)
     if top is not None and "obs" in top:
         shared = _frame(top, "obs", source)
@@ -186,7 +166,7 @@ def _obs(group: Any, top: Any, source: str) -> Any:
     return obs
 
 
-def _genome(group: Any) -> str | None:
+def _genome(group: h5py.Group) -> str | None:
     from anndata.io import read_elem
 
     if "uns" not in group or not hasattr(group["uns"], "keys"):
@@ -199,7 +179,7 @@ def _genome(group: Any) -> str | None:
     return None
 
 
-def _matrix(group: Any, report: ReadReport) -> tuple[Any, str]:
+def _matrix(group: h5py.Group, report: ReadReport) -> tuple[h5py.Group | h5py.Dataset, str]:
     """X, or layers["counts"] where there is no X."""
     layers = group.get("layers")
     if "X" in group:
@@ -210,7 +190,7 @@ def _matrix(group: Any, report: ReadReport) -> tuple[Any, str]:
     raise InputError(f"{report.source}: has no X; expected a cells x peaks matrix of counts")
 
 
-def _runs(matrix: Any, report: ReadReport, what: str) -> Iterator[Rows]:
+def _runs(matrix: h5py.Group | h5py.Dataset, report: ReadReport, what: str) -> Iterator[Rows]:
     """The matrix in runs of rows, whatever way it is stored."""
     if not hasattr(matrix, "keys"):
         step = max(1, RUN_VALUES // max(matrix.shape[1], 1))
@@ -230,7 +210,7 @@ def _runs(matrix: Any, report: ReadReport, what: str) -> Iterator[Rows]:
     yield from compressed_runs(matrix)
 
 
-def compressed_runs(matrix: Any) -> Iterator[Rows]:
+def compressed_runs(matrix: h5py.Group) -> Iterator[Rows]:
     """Runs of rows of `indptr`, `indices` and `data` in HDF5."""
     indptr = matrix["indptr"][:].astype(np.int64)
     n_rows = len(indptr) - 1
@@ -243,13 +223,7 @@ def compressed_runs(matrix: Any) -> Iterator[Rows]:
         row = stop
 
 
-def refuse_parity(options: ReadOptions, source: str) -> None:
-    """Refuse `parity` for a matrix."""
-    if options.parity is not None:
-        raise InputError(f"{source}: parity='gtars' is for BED and fragment files, not for matrices")
-
-
-def _text(value: Any) -> str:
+def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 

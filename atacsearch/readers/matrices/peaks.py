@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,18 +12,22 @@ from ...errors import InputError
 from ...genome.intervals import Intervals
 from ..report import ReadReport
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+Columns = tuple["pd.Series", "pd.Series", "pd.Series"]  # chromosome, start, end
+
 _CHROM = ("chrom", "chr", "chromosome", "seqnames", "seqname", "seqid", "contig")
 _START = re.compile(r"(.*[_. ])?(start|chromstart|chrom_start|peak_start)")
 _END = re.compile(r"(.*[_. ])?(end|stop|chromend|chrom_end|peak_end)")
 _NAME = r"^\s*(.+?)[:_-](\d+)[-_](\d+)\s*$"
 FORMS = (
     "var columns chrom (or chr, Chromosome, seqnames), start and end (or Start, End, hg38_Start, …), or "
-    "names "
-    "like chr1:100-600, chr1-100-600 or chr1_100_600"
+    "names like chr1:100-600, chr1-100-600 or chr1_100_600"
 )
 
 
-def peaks_of(var: Any, report: ReadReport) -> tuple[Intervals, npt.NDArray[np.int64]]:
+def peaks_of(var: pd.DataFrame, report: ReadReport) -> tuple[Intervals, npt.NDArray[np.int64]]:
     """Intervals of the peaks of a matrix, 0-based half-open as they are written.
 
     Args:
@@ -69,7 +73,7 @@ def peaks_of(var: Any, report: ReadReport) -> tuple[Intervals, npt.NDArray[np.in
     return Intervals(tuple(map(str, names)), codes.astype(np.int32), starts, ends), rows[good]
 
 
-def _from_columns(var: Any) -> tuple[Any, Any, Any] | None:
+def _from_columns(var: pd.DataFrame) -> Columns | None:
     import pandas as pd
 
     lower = {str(c).lower(): c for c in reversed(var.columns)}
@@ -82,13 +86,13 @@ def _from_columns(var: Any) -> tuple[Any, Any, Any] | None:
     return names, pd.to_numeric(var[start], errors="coerce"), pd.to_numeric(var[end], errors="coerce")
 
 
-def _pick(lower: dict[str, Any], pattern: re.Pattern[str]) -> Any:
+def _pick(lower: dict[str, str], pattern: re.Pattern[str]) -> str | None:
     """The column of a coordinate: the plain name before `hg38_Start` and its like."""
     found = [name for name in lower if pattern.fullmatch(name)]
     return lower[min(found, key=len)] if found else None
 
 
-def _from_names(var: Any, report: ReadReport) -> tuple[Any, Any, Any]:
+def _from_names(var: pd.DataFrame, report: ReadReport) -> Columns:
     import pandas as pd
 
     candidates = [pd.Series(var.index.astype(str), index=var.index)]

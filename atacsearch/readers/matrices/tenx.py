@@ -7,82 +7,97 @@ Format: https://www.10xgenomics.com/support/software/cell-ranger-atac (feature-b
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from ...errors import InputError
+from ...genome.intervals import Intervals
 from ..compressed import file_digest, read_all
-from ..genome_check import settle_genome
+from ..genome_check import resolve_genome
 from ..items import Items
-from ..labels import empty_table, with_constants
+from ..labels import empty_table
 from ..names import first_repeated
-from ..options import ReadOptions
+from ..options import ReadOptions, SourceKind
 from ..report import ReadReport
-from .h5ad import compressed_runs, lay_peaks, refuse_parity
+from ..source import CellSource
+from .h5ad import compressed_runs
+from .items import matrix_items, refuse_parity, tokens_of_peaks
 from .peaks import peaks_of
 from .tokens import Rows, check_values, sets_of_cells
 
 if TYPE_CHECKING:
+    import h5py
+    import pandas as pd
+
     from ...tokens.universe import Universe
 
 _FEATURES = ("features.tsv", "peaks.bed", "peaks.tsv", "genes.tsv")
 
 
-def is_mtx_folder(folder: Path) -> bool:
-    """Whether a folder holds a matrix in Matrix Market form with its barcodes."""
-    return _member(folder, "matrix.mtx") is not None and _member(folder, "barcodes.tsv") is not None
+@dataclass(frozen=True)
+class _Matrix:
+    """A matrix as it is read: cells x features.
+
+    Attributes:
+        names: [n_cells] barcodes.
+        features: [n_features] data frame.
+        runs: the matrix in runs of rows.
+        digest: sha256 of the file, or of the digests of the folder's files.
+    """
+
+    names: tuple[str, ...]
+    features: pd.DataFrame
+    runs: Iterable[Rows]
+    digest: str
 
 
-def read_tenx(
-    path: Path, universe: Universe, options: ReadOptions, source: str, sample: str, extra: dict[str, Any]
-) -> Items:
-    """Read a 10x `.h5` or MTX folder; arguments as in `read_h5ad`."""
-    refuse_parity(options, source)
-    report = ReadReport(source, "tenx_mtx" if path.is_dir() else "tenx_h5")
-    if path.is_dir():
-        names, var, blocks, digest = _read_folder(path, source, report)
-    else:
-        names, var, blocks, digest = _read_h5(path, source)
-    if (twice := first_repeated(names)) is not None:
-        raise InputError(f"{source}: the barcode {twice!r} occurs twice; expected each once")
-    peaks, rows = peaks_of(var, report)
-    own = extra.get("genome") or _one_genome(var, rows, source)
-    place = settle_genome(options.genome, own, universe.genome, report, options.liftover)
-    tokens = lay_peaks(peaks, rows, len(var), universe, place, options, report)
-    sets = sets_of_cells(blocks, names, tokens, report, universe.digest, "the matrix")
-    report.n_cells = len(names)
-    labels = with_constants(
-        empty_table(len(names)), {"sample": sample, **extra, "lifted_from": place.lifted_from}
-    )
-    ids = tuple(f"{sample}#{name}" for name in names)
-    return Items("cells", sets, ids, labels, report, place.genome, source, digest, None)
+def read_tenx(source: CellSource, universe: Universe, options: ReadOptions) -> Items:
+    """Read a 10x `.h5` or MTX folder; arguments and errors as for `read_h5ad`."""
+    refuse_parity(options, source.name)
+    report = ReadReport(source.name, source.kind)
+    matrix = _read(source.path, source.kind, source.name, report)
+    if (twice := first_repeated(matrix.names)) is not None:
+        raise InputError(f"{source.name}: the barcode {twice!r} occurs twice; expected each once")
+    peaks, rows = peaks_of(matrix.features, report)
+    stated = source.genome or _one_genome(matrix.features, rows, source.name)
+    genome = resolve_genome(options.genome, stated, universe.genome, report, options.liftover)
+    tokens = tokens_of_peaks(peaks, rows, len(matrix.features), universe, genome, options, report)
+    sets = sets_of_cells(matrix.runs, matrix.names, tokens, report, universe.digest, "the matrix")
+    return matrix_items(source, sets, empty_table(len(matrix.names)), report, genome, matrix.digest)
 
 
-def read_tenx_peaks(path: Path, source: str, report: ReadReport) -> tuple[Any, Any, str | None]:
+def read_tenx_peaks(
+    path: Path, kind: SourceKind, source: str, report: ReadReport
+) -> tuple[Intervals, npt.NDArray[np.float64], str | None]:
     """Peaks, the number of cells in which each is open [n] float64, and the genome."""
-    read = _read_folder(path, source, report) if path.is_dir() else _read_h5(path, source)
-    _, var, blocks, _ = read
-    peaks, rows = peaks_of(var, report)
-    coverage = np.zeros(len(var))
-    for _, columns, values in blocks:
+    matrix = _read(path, kind, source, report)
+    peaks, rows = peaks_of(matrix.features, report)
+    coverage = np.zeros(len(matrix.features))
+    for _, columns, values in matrix.runs:
         if values is not None:
             check_values(values, report, "the matrix")
             columns = columns[values > 0]
         coverage += np.bincount(columns, minlength=len(coverage))
-    return peaks, coverage[rows], _one_genome(var, rows, source)
+    return peaks, coverage[rows], _one_genome(matrix.features, rows, source)
 
 
 def read_genome(path: Path) -> str | None:
     """The genome of the peaks of a 10x `.h5`."""
-    _, var, _, _ = _read_h5(path, str(path))
-    _, rows = peaks_of(var, ReadReport(str(path), "tenx_h5"))
-    return _one_genome(var, rows, str(path))
+    features = _read_h5(path, str(path)).features
+    _, rows = peaks_of(features, ReadReport(str(path), "tenx_h5"))
+    return _one_genome(features, rows, str(path))
 
 
-def _read_h5(path: Path, source: str) -> tuple[tuple[str, ...], Any, Iterator[Rows], str]:
+def _read(path: Path, kind: SourceKind, source: str, report: ReadReport) -> _Matrix:
+    return _read_folder(path, source, report) if kind == "tenx_mtx" else _read_h5(path, source)
+
+
+def _read_h5(path: Path, source: str) -> _Matrix:
     import h5py
     import pandas as pd
 
@@ -106,12 +121,10 @@ def _read_h5(path: Path, source: str) -> tuple[tuple[str, ...], Any, Iterator[Ro
         if list(matrix["shape"][:]) != [len(var), len(names)]:
             raise InputError(f"{source}: the matrix is {list(matrix['shape'][:])}, not features x barcodes")
         runs = list(compressed_runs(matrix))  # compressed by barcode, so rows are cells
-    return names, var, iter(runs), file_digest(path)
+    return _Matrix(names, var, runs, file_digest(path))
 
 
-def _read_folder(
-    folder: Path, source: str, report: ReadReport
-) -> tuple[tuple[str, ...], Any, Iterator[Rows], str]:
+def _read_folder(folder: Path, source: str, report: ReadReport) -> _Matrix:
     from scipy.io import mmread
 
     matrix_path, barcode_path = _need(folder, "matrix.mtx", source), _need(folder, "barcodes.tsv", source)
@@ -130,15 +143,14 @@ def _read_folder(
     if matrix.shape != (len(var), len(names)):
         raise InputError(
             f"{matrix_path}: is {matrix.shape[0]:,} x {matrix.shape[1]:,}, but there are {len(var):,} "
-            "features in "
-            f"{feature_path.name} and {len(names):,} barcodes in {barcode_path.name}"
+            f"features in {feature_path.name} and {len(names):,} barcodes in {barcode_path.name}"
         )
     check_values(np.asarray(matrix.data), report, "the matrix")
     rows = matrix.T.tocsr()
-    return names, var, iter([(rows.indptr, rows.indices, rows.data)]), digest.hexdigest()
+    return _Matrix(names, var, [(rows.indptr, rows.indices, rows.data)], digest.hexdigest())
 
 
-def _features(path: Path, source: str) -> Any:
+def _features(path: Path, source: str) -> pd.DataFrame:
     """features.tsv (id, name, type, chrom, start, end) or peaks.bed (chrom, start, end)."""
     import pandas as pd
 
@@ -158,7 +170,8 @@ def _features(path: Path, source: str) -> Any:
     return var
 
 
-def _one_genome(var: Any, rows: Any, source: str) -> str | None:
+def _one_genome(var: pd.DataFrame, rows: npt.NDArray[np.int64], source: str) -> str | None:
+    """The genome of the peaks at `rows`; None where the features do not name it."""
     if "genome" not in var.columns:
         return None
     genomes = sorted({g for g in var["genome"].iloc[rows] if g})
@@ -167,7 +180,7 @@ def _one_genome(var: Any, rows: Any, source: str) -> str | None:
     return genomes[0] if genomes else None
 
 
-def _strings(data: Any) -> list[str]:
+def _strings(data: h5py.Dataset) -> list[str]:
     return [x.decode() if isinstance(x, bytes) else str(x) for x in data[:]]
 
 

@@ -1,4 +1,4 @@
-"""Cell x peak matrices to token sets: peaks are laid over the universe once, cells take their tokens.
+"""Cell x peak matrices to token sets: the tokens of each peak are found once, and cells take those of their peaks.
 
 A peak is open in a cell where its value is above zero; a token is in the set where any open peak overlaps
 its region.
@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from ...errors import InputError
 from ...genome.intervals import Intervals
+from ...kernels.matrix import KERNELS
+from ...kernels.token_rows import rows_to_sets
 from ...tokens.token_sets import TokenSets
 from ..report import ReadReport
 
@@ -42,7 +44,7 @@ class PeakTokens:
     def of(
         cls, peaks: Intervals, rows: npt.NDArray[np.int64], n_peaks: int, universe: Universe
     ) -> PeakTokens:
-        """Lay peaks over a universe; `rows` are the columns of the matrix that the peaks stand for."""
+        """Find the regions that each peak overlaps; `rows` are the columns of the matrix that the peaks stand for."""
         hit, tokens = universe.overlap(peaks)
         counts = np.bincount(rows[hit], minlength=n_peaks)
         at = np.zeros(n_peaks + 1, np.int64)
@@ -59,7 +61,7 @@ class PeakTokens:
 
 
 def sets_of_cells(
-    blocks: Iterable[Rows],
+    runs: Iterable[Rows],
     names: tuple[str, ...],
     peaks: PeakTokens,
     report: ReadReport,
@@ -69,7 +71,7 @@ def sets_of_cells(
     """Token sets of cells.
 
     Args:
-        blocks: the matrix in runs of rows, compressed by row.
+        runs: the matrix in runs of rows, compressed by row.
         names: of all cells.
         peaks: tokens of the columns.
         report: gets notes on values and empty cells.
@@ -81,7 +83,7 @@ def sets_of_cells(
     """
     lengths: list[npt.NDArray[np.int64]] = []
     parts: list[npt.NDArray[np.uint32]] = []
-    for indptr, columns, values in blocks:
+    for indptr, columns, values in runs:
         offsets, tokens = _tokens_of_rows(indptr, columns, values, peaks, report, what)
         lengths.append(np.diff(offsets))
         parts.append(tokens)
@@ -112,8 +114,7 @@ def check_values(values: npt.NDArray[Any], report: ReadReport, what: str) -> Non
         found = "NaN" if np.isnan(low) else f"negative values ({low:g})" if low < 0 else "infinite values"
         raise InputError(
             f"{report.source}: {what} holds {found}, as scaled or imputed matrices do; expected counts, "
-            "where 0 is closed: "
-            "put the counts into X (or into layers['counts'])"
+            "where 0 is closed: put the counts into X (or into layers['counts'])"
         )
     if values.dtype.kind == "f" and not (values[:100_000] == np.floor(values[:100_000])).all():
         report.note(
@@ -130,8 +131,6 @@ def _tokens_of_rows(
     what: str,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
     """Offsets and tokens of rows, each a set."""
-    from ...kernels.matrix import KERNELS
-
     offsets = np.ascontiguousarray(indptr, np.int64)
     n_peaks = len(peaks.at) - 1
     bad = len(columns) and not (columns.min() >= 0 and columns.max() < n_peaks)
@@ -155,8 +154,6 @@ def _tokens_of_rows(
     )
     out = out[: new[-1]]
     if n_unsorted:  # peaks in another order than the universe
-        from ...kernels.token_rows import rows_to_sets
-
         return rows_to_sets(new, out, peaks.n_regions)
     return new, out
 

@@ -1,13 +1,9 @@
-import gzip
-
-import anndata as ad
 import numpy as np
-import pandas as pd
 import pytest
 from sources import universe_of, write
 
 from atacsearch.errors import InputError
-from atacsearch.readers.fragments.cells import knee_of, read_calls, read_whitelist
+from atacsearch.readers.fragments.cells import knee_of, read_calls
 from atacsearch.readers.inputs.open import default_sample, open_input
 from atacsearch.readers.options import ReadOptions
 
@@ -62,20 +58,6 @@ def test_a_whitelist_sets_cells_and_order(tmp_path):
     assert both.report.dropped == {f"not in {listed}": 1, "fewer than 4 fragments": 1}
     with pytest.raises(InputError, match=r"none of the 1 barcodes .*'AA-1'.*'AA'.*suffixes"):
         cells_of(path, whitelist=write(tmp_path / "w.txt", "AA-1\n"))
-
-
-def test_forms_of_whitelists(tmp_path):
-    assert read_whitelist(write(tmp_path / "a.tsv.gz", gzip.compress(b"AA\nCC\n"))) == ("AA", "CC")
-    assert read_whitelist(write(tmp_path / "a.csv", "x,barcode\n1,AA\n2,CC\n")) == ("AA", "CC")
-    assert read_whitelist(write(tmp_path / "b.tsv", "barcode\tn\nAA\t1\r\n\n")) == ("AA",)
-    ad.AnnData(np.ones((2, 1), np.float32), obs=pd.DataFrame(index=["AA", "CC"])).write_h5ad(
-        tmp_path / "a.h5ad"
-    )
-    assert read_whitelist(tmp_path / "a.h5ad") == ("AA", "CC")
-    with pytest.raises(InputError, match="'AA' twice"):
-        read_whitelist(write(tmp_path / "d.txt", "AA\nCC\nAA\n"))
-    with pytest.raises(InputError, match="no barcodes"):
-        read_whitelist(write(tmp_path / "e.txt", "\n\n"))
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,7 @@ from sources import fragments, random_regions, universe_of, write
 
 from atacsearch.errors import InputError
 from atacsearch.readers import compressed
-from atacsearch.readers.fragments import pairs
-from atacsearch.readers.fragments import tables as fragment_tables
+from atacsearch.readers.fragments import pairs, worker
 from atacsearch.readers.inputs.open import open_input, open_input_parts
 from atacsearch.readers.options import ReadOptions
 from atacsearch.tokens.token_sets import TokenSets, write_sets
@@ -27,7 +26,7 @@ def tight(monkeypatch):
     """Room for a few pairs in memory, and parts of a few pairs."""
     monkeypatch.setattr(pairs, "IN_MEMORY", 400)
     monkeypatch.setattr(pairs, "PART_PAIRS", 37)
-    monkeypatch.setattr(fragment_tables, "_PAIRS", 29)
+    monkeypatch.setattr(worker, "_PAIRS", 29)
     monkeypatch.setattr(compressed, "PLAIN_BYTES", 900)
 
 
@@ -75,7 +74,7 @@ def test_any_barcodes_memory_and_parts(data, tmp_path, monkeypatch):
     for module, what, low in (
         (pairs, "IN_MEMORY", 0),
         (pairs, "PART_PAIRS", 1),
-        (fragment_tables, "_PAIRS", 1),
+        (worker, "_PAIRS", 1),
     ):
         monkeypatch.setattr(module, what, data.draw(st.integers(low, 50)))
     monkeypatch.setattr(compressed, "PLAIN_BYTES", data.draw(st.integers(1, 400)))

@@ -3,7 +3,12 @@ import pytest
 from sources import universe_of, write
 
 from atacsearch.errors import GenomeError, InputError
-from atacsearch.readers.inputs.open import detect_kind, input_genome, input_intervals, open_input
+from atacsearch.readers.inputs.detect import detect_kind
+from atacsearch.readers.inputs.open import (
+    input_genome,
+    input_intervals,
+    open_input,
+)
 from atacsearch.readers.options import ReadOptions
 from atacsearch.tokens.build import Pileup
 from atacsearch.tokens.universe import Universe

@@ -1,8 +1,8 @@
-"""The tables of one parsing thread, and its calls into the compiled pass of `fragment_kernel`.
+"""The tables of one parsing thread, and its calls into the compiled pass of `kernels.fragments`.
 
 Bytes of whole lines go in, a `Piece` (line counts, first bad lines) comes out; pairs of barcode and token go to
 the `PairStore` whenever the worker's buffer is full; barcodes and their counters stay in the worker until
-`absorb` brings the workers together.
+`merge` adds the tables of one worker to those of another.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ...errors import InputError
-from ...kernels import fragment_tables as table_kernel
+from ...kernels import fragment_tables as tables
 from ...kernels import fragments as kernel
 from ...kernels import pairs as pair_kernel
 from .bins import BinIndex
@@ -27,11 +27,12 @@ from .pairs import PairStore, group
 SAMPLE_SIZE = 1 << 16  # fragments kept for the assembly check
 _PAIRS = 1 << 20  # pairs that a worker collects before it groups them
 _MAX_NAMES = 100_000
+_T = TypeVar("_T", bound=np.generic)
 
 
 @dataclass
 class Piece:
-    """One parsed stretch of whole lines: a block without its cut lines, or a line joined from two blocks."""
+    """What was counted in one stretch of whole lines: a chunk without its cut lines, or a line joined from chunks."""
 
     n_lines: int
     n_headers: int
@@ -40,11 +41,11 @@ class Piece:
     n_fragments: int
 
 
-class Names:
-    """Chromosome names and their codes, asked for once and shared by the threads."""
+class ChromNames:
+    """Codes of chromosome names, looked up once and shared by the threads."""
 
     def __init__(self, chrom_code: Callable[[str], int], path: str | Path) -> None:
-        self._ask = chrom_code
+        self._look_up = chrom_code
         self._codes: dict[bytes, int] = {}
         self._lock = threading.Lock()
         self._path = path
@@ -57,7 +58,7 @@ class Names:
                     raise InputError(
                         f"{self._path}: more than {_MAX_NAMES:,} chromosome names; expected a fragment file"
                     )
-                self._codes[name] = self._ask(name.decode("utf-8", "replace"))
+                self._codes[name] = self._look_up(name.decode("utf-8", "replace"))
             return self._codes[name]
 
 
@@ -79,7 +80,7 @@ class Settings:
     universe: BinIndex
     tss: BinIndex
     blacklist: BinIndex
-    names: Names
+    names: ChromNames
     listed: bool
     in_order: bool
 
@@ -94,20 +95,13 @@ class Worker:
         self._keys = np.empty(0, np.uint64)
         self.names: list[bytes] = []
         self.state = np.zeros(kernel.STATE_SIZE, np.int64)
-        n = 1 << 12
-        self.tables = table_kernel.Tables(
-            np.zeros((2 * n, 4), np.uint64),
-            np.zeros(32 * n + table_kernel.PADDING, np.uint8),
-            np.zeros(n + 1, np.int64),
-            np.zeros((n, table_kernel.N_COUNTERS), np.uint32),
-            *_name_tables([], [], np.zeros((0, 2), np.int64)),
-        )
+        self.tables = _empty_tables(1 << 12)
         self.sample = np.zeros((SAMPLE_SIZE, 3), np.int32)
         self.pair_barcode = np.empty(_PAIRS, np.uint32)
         self.pair_token = np.empty(_PAIRS, np.uint32)
         self.keep_below = 2**62
         if settings.only is not None:
-            self._enter(settings.only)
+            self._enter_barcodes(settings.only)
             self.keep_below = len(settings.only)
 
     def parse(self, data: bytes, start: int, stop: int, place: int, at_start: bool) -> Piece:
@@ -115,13 +109,13 @@ class Worker:
         piece = Piece(0, 0, np.zeros(kernel.N_REASONS, np.int64), {}, 0)
         self.state[kernel.AT_START] = at_start
         # the compiled pass looks past the end of a line: the last lines go through a padded copy
-        cut = data.rfind(b"\n", start, min(stop, len(data) - table_kernel.PADDING)) + 1
+        cut = data.rfind(b"\n", start, min(stop, len(data) - tables.PADDING)) + 1
         if cut > start:
             self._scan(data, start, cut, piece, place)
         else:
             cut = start
         if stop > cut:
-            self._scan(data[cut:stop] + bytes(table_kernel.PADDING), 0, stop - cut, piece, place)
+            self._scan(data[cut:stop] + bytes(tables.PADDING), 0, stop - cut, piece, place)
         piece.n_fragments = piece.n_lines - piece.n_headers - int(piece.bad.sum())
         if self.settings.in_order:
             self.flush(place)
@@ -165,7 +159,7 @@ class Worker:
                 *s.universe,
                 *(*s.tss, len(s.tss.start)),
                 *(*_without_value(s.blacklist), len(s.blacklist.start)),
-                *(t.slots, len(t.slots), t.arena, len(t.arena) - table_kernel.PADDING),
+                *(t.slots, len(t.slots), t.arena, len(t.arena) - tables.PADDING),
                 *(t.barcode_at, min(len(t.barcode_at) - 1, len(t.slots) // 2), t.counters),
                 *(t.name_key, t.names, t.name_at, t.name_code, t.name_lines, t.name_end, len(t.name_key)),
                 *(self.pair_barcode, self.pair_token, len(self.pair_token)),
@@ -205,19 +199,26 @@ class Worker:
         self.pair_token = np.empty(n, np.uint32)
 
     def _add_name(self, name: bytes) -> None:
+        """Enter a chromosome name that the compiled pass does not know yet."""
         t = self.tables
         self.names.append(name)
-        codes = [*t.name_code.tolist(), self.settings.names.code(name)]
-        seen = np.zeros((len(codes), 2), np.int64)
-        seen[:-1, 0], seen[:-1, 1] = t.name_lines, t.name_end
-        self.tables = table_kernel.Tables(*t[:4], *_name_tables(self.names, codes, seen))
+        arena, places = packed(self.names)
+        key = int.from_bytes(name, "little") if len(name) < 8 else 0
+        self.tables = t._replace(
+            name_key=np.append(t.name_key, np.uint64(key)),
+            names=arena,
+            name_at=places,
+            name_code=np.append(t.name_code, np.int64(self.settings.names.code(name))),
+            name_lines=np.append(t.name_lines, np.int64(0)),
+            name_end=np.append(t.name_end, np.int64(0)),
+        )
 
     def _grow(self, n_barcodes: int, n_bytes: int) -> None:
         """Make room for at least so many barcodes and bytes of them."""
         t = self.tables
         room = len(t.barcode_at) - 1
-        if n_bytes + table_kernel.PADDING > len(t.arena):
-            t = t._replace(arena=_longer(t.arena, max(n_bytes + table_kernel.PADDING, 2 * len(t.arena))))
+        if n_bytes + tables.PADDING > len(t.arena):
+            t = t._replace(arena=_longer(t.arena, max(n_bytes + tables.PADDING, 2 * len(t.arena))))
         if n_barcodes > room:
             while room < n_barcodes:
                 room *= 2
@@ -227,10 +228,10 @@ class Worker:
         self.tables = t
 
     @staticmethod
-    def _fill_slots(t: table_kernel.Tables, n: int) -> None:
-        table_kernel.KERNELS("rebuild_slots", t.slots, len(t.slots), t.arena, t.barcode_at, n)
+    def _fill_slots(t: tables.Tables, n: int) -> None:
+        tables.KERNELS("rebuild_slots", t.slots, len(t.slots), t.arena, t.barcode_at, n)
 
-    def _enter(self, barcodes: list[bytes]) -> None:
+    def _enter_barcodes(self, barcodes: list[bytes]) -> None:
         """Give barcodes the ids 0, 1, 2, … before anything is read."""
         arena, places = packed(barcodes)
         n, used = len(barcodes), int(places[-1])
@@ -240,7 +241,7 @@ class Worker:
         self._fill_slots(self.tables, n)
         self.state[kernel.N_BARCODES], self.state[kernel.ARENA_USED] = n, used
 
-    def absorb(self, other: Worker) -> npt.NDArray[np.int32]:
+    def merge(self, other: Worker) -> npt.NDArray[np.int32]:
         """Add another worker's barcodes, counters and names; returns the ids here of its barcodes."""
         state, n = self.state, int(other.state[kernel.N_BARCODES])
         self._grow(
@@ -248,7 +249,7 @@ class Worker:
         )
         mapping = np.zeros(n, np.int32)
         t, o = self.tables, other.tables
-        state[kernel.N_BARCODES] = table_kernel.KERNELS(
+        state[kernel.N_BARCODES] = tables.KERNELS(
             "merge_barcodes",
             *(o.arena, o.barcode_at, o.counters, n, t.slots, len(t.slots), t.arena, t.barcode_at, t.counters),
             *(self.n_barcodes, int(state[kernel.ARENA_USED]), mapping),
@@ -257,26 +258,45 @@ class Worker:
         return mapping
 
 
-def _name_tables(names: list[bytes], codes: list[int], seen: npt.NDArray[np.int64]) -> tuple[Any, ...]:
-    arena, places = packed(names)
-    key = [int.from_bytes(n, "little") if len(n) < 8 else 0 for n in names]
-    columns = seen[:, 0].copy(), seen[:, 1].copy()
-    return np.array(key, np.uint64), arena, places, np.array(codes, np.int64), *columns
+def _empty_tables(n: int) -> tables.Tables:
+    """Tables with room for n barcodes, without chromosome names."""
+    return tables.Tables(
+        slots=np.zeros((2 * n, 4), np.uint64),
+        arena=np.zeros(32 * n + tables.PADDING, np.uint8),
+        barcode_at=np.zeros(n + 1, np.int64),
+        counters=np.zeros((n, tables.N_COUNTERS), np.uint32),
+        name_key=np.empty(0, np.uint64),
+        names=np.zeros(tables.PADDING, np.uint8),
+        name_at=np.zeros(1, np.int64),
+        name_code=np.empty(0, np.int64),
+        name_lines=np.empty(0, np.int64),
+        name_end=np.empty(0, np.int64),
+    )
 
 
 def packed(texts: list[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """The texts one after another (then `PADDING` zeros), and where each begins."""
     places = np.zeros(len(texts) + 1, np.int64)
     np.cumsum([len(t) for t in texts], out=places[1:])
-    return np.frombuffer(b"".join(texts) + bytes(table_kernel.PADDING), np.uint8).copy(), places
+    return np.frombuffer(b"".join(texts) + bytes(tables.PADDING), np.uint8).copy(), places
 
 
-def _without_value(index: BinIndex) -> tuple[Any, ...]:
-    """The fields of an index, what a hit yields left out."""
-    return tuple(value for name, value in zip(index._fields, index, strict=True) if name != "value")
+def _without_value(
+    index: BinIndex,
+) -> tuple[
+    npt.NDArray[np.int64],
+    npt.NDArray[np.int32],
+    npt.NDArray[np.int64],
+    npt.NDArray[np.int32],
+    npt.NDArray[np.int32],
+    int,
+]:
+    """The fields of an index but for what a hit yields."""
+    return index.bin_at, index.first, index.stop, index.start, index.end, index.shift
 
 
-def _longer(array: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
+def _longer(array: npt.NDArray[_T], n: int) -> npt.NDArray[_T]:
+    """The array with zeros behind it, up to n rows."""
     out = np.zeros((n, *array.shape[1:]), array.dtype)
     out[: len(array)] = array
     return out

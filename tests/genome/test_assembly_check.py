@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from atacsearch.errors import GenomeError
-from atacsearch.genome import detect
+from atacsearch.genome import assembly_check
 from atacsearch.genome.assemblies import ASSEMBLIES, get_assembly
-from atacsearch.genome.detect import (
+from atacsearch.genome.assembly_check import (
     PROMOTER_ASSEMBLIES,
     PromoterHits,
     check_assembly,
@@ -193,12 +193,12 @@ def test_hits_are_those_of_comparing_every_pair(order):
     same = windows[:, None] == names
     inside = np.ones(len(promoters), bool)
     hit = []
-    for one in detect._promoters("hg38"):
-        block = one.start[:, None] // detect._BLOCK == intervals.start // detect._BLOCK
+    for one in assembly_check._promoters("hg38"):
+        block = one.start[:, None] // assembly_check._BLOCK == intervals.start // assembly_check._BLOCK
         inside &= (same & block).any(1)
         hit.append(
             (same & (one.start[:, None] < intervals.end) & (one.end[:, None] > intervals.start)).any(1)
         )
-    counted = detect._count(detect._Sorted.of(intervals), "hg38")
+    counted = assembly_check._count(assembly_check._Sorted.of(intervals), "hg38")
     assert (counted.hit, counted.shifted) == tuple(int((one & inside).sum()) for one in hit)
     assert counted.n == int(inside.sum())

@@ -1,8 +1,8 @@
-"""Fragment files to token sets a barcode, with quality counters, in one pass (compiled in `fragment_kernel`).
+"""One pass over a fragment file: pairs of barcode and token, and quality counters (compiled in `kernels.fragments`).
 
-Blocks of text are read in order and shared out among threads; the lines that blocks cut in two are joined
-and read last. Nothing in the result depends on block size, number of threads or order of lines. Format: 10x
-Genomics fragments.tsv (chrom, start, end, barcode, count), 0-based half-open.
+Chunks of text are read in order and shared out among threads; the lines that chunks cut in two are joined
+and read last. Nothing in the result depends on the size of chunks, the number of threads or the order of lines.
+Format: 10x Genomics fragments.tsv (chrom, start, end, barcode, count), 0-based half-open.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +21,11 @@ import numpy.typing as npt
 from ...errors import InputError
 from ...genome.intervals import Intervals
 from ...kernels import fragments as kernel
-from ..compressed import Block, ByteSource
+from ..compressed import ByteSource, Chunk
 from ..report import EXAMPLES, ReadReport
 from .bins import BinIndex, empty_bins
 from .pairs import PairStore, common_prefix
-from .tables import Names, Piece, Settings, Worker
+from .worker import ChromNames, Piece, Settings, Worker
 
 _LAYOUT_BYTES = 1 << 16  # text that the layout of columns is told from
 _HEADERS = (b"#", b"track", b"browser")
@@ -39,7 +38,7 @@ class Scan:
 
     Attributes:
         barcodes: [n] the barcodes, in no stated order.
-        counters: [n, 8] uint32 quality counters, columns of `table_kernel`.
+        counters: [n, 8] uint32 quality counters, columns of `kernels.fragment_tables`.
         pairs: (barcode, token) pairs, with barcode codes of each thread; to be closed.
         rows: of each thread, [n] int32 row in `barcodes` of its barcode codes.
         keys: of each thread, [n] uint64 sort keys of its barcode codes.
@@ -71,7 +70,7 @@ def scan_fragments(
     only: list[bytes] | None = None,
     listed: bool = False,
     threads: int = 2,
-    block_bytes: int | None = None,
+    chunk_bytes: int | None = None,
 ) -> Scan:
     """Read a fragment file once.
 
@@ -88,12 +87,12 @@ def scan_fragments(
         only: barcodes whose pairs are kept (default all); counters are kept for all.
         listed: items will come in the order of `only`, not of their names.
         threads: threads that parse.
-        block_bytes: bytes read at a time; default 1 MB compressed, 4 MB plain.
+        chunk_bytes: bytes read at a time; default 1 MB compressed, 4 MB plain.
 
     Raises:
         InputError: missing, empty, cut-off or foreign file; no line that is a fragment.
     """
-    source = ByteSource(path, EXPECTED, block_bytes)
+    source = ByteSource(path, EXPECTED, chunk_bytes)
     settings = Settings(
         delimiter=0,
         prefix=b"",
@@ -103,7 +102,7 @@ def scan_fragments(
         universe=universe,
         tss=tss or empty_bins(),
         blacklist=blacklist or empty_bins(),
-        names=Names(chrom_code, path),
+        names=ChromNames(chrom_code, path),
         listed=listed and only is not None,
         in_order=unk is not None,
     )
@@ -118,12 +117,12 @@ def scan_fragments(
 def _scan(source: ByteSource, settings: Settings, store: PairStore, report: ReadReport, threads: int) -> Scan:
     pool = _Pool(source, settings, store, threads)
     pool.run()
-    edges = Worker(threads, settings, store)
-    cuts = pool.in_order
-    _read_edges(cuts, edges)
-    for worker in (*pool.workers, edges):
+    edge_worker = Worker(threads, settings, store)
+    chunks = pool.in_order
+    _read_edges(chunks, edge_worker)
+    for worker in (*pool.workers, edge_worker):
         worker.flush()
-    _report_lines(cuts, report)
+    _report_lines(chunks, report)
     report.notes.extend(source.notes)
     if pool.n_columns == 4:
         report.note(f"{report.source}: has 4 columns, no count of reads; every line is taken as one fragment")
@@ -131,46 +130,47 @@ def _scan(source: ByteSource, settings: Settings, store: PairStore, report: Read
         seen = f"{report.n_lines:,} lines, none of them a fragment" if report.n_lines else "no lines"
         example = f"; {report.examples[0]}" if report.examples else ""
         raise InputError(f"{source.path}: holds {seen}; expected {EXPECTED}{example}")
-    return _join([*pool.workers, edges], store, source.digest)
+    return _join([*pool.workers, edge_worker], store, source.digest)
 
 
 @dataclass
-class _Cut:
-    """A block: its parsed middle and the cut lines at its ends.
+class _ParsedChunk:
+    """A chunk: its parsed middle, and the text of the lines that are cut at its ends.
 
-    `head` ends in a newline; None where the block has none at all.
+    Attributes:
+        head: the end of a line that began before, with its newline; None where the chunk has no newline at all.
+        tail: the start of a line that ends later.
+        middle: the whole lines between.
+        edge: the line that ends in `head`, read last.
     """
 
     head: bytes | None
     tail: bytes
     middle: Piece | None
-    edge: Piece | None = None  # the line that ends in this block's head
+    edge: Piece | None = None
 
 
 class _Pool:
-    """One thread reads, the others parse."""
+    """The threads of the pass: one reads, the others parse."""
 
     def __init__(self, source: ByteSource, settings: Settings, store: PairStore, threads: int) -> None:
         self.source = source
         self.settings = settings
         self.workers = [Worker(number, settings, store) for number in range(threads)]
-        self.cuts: dict[int, _Cut] = {}
-        self._queue: queue.Queue[tuple[int, Block] | None] = queue.Queue(maxsize=2 * threads)
+        self.chunks: dict[int, _ParsedChunk] = {}
+        self._queue: queue.Queue[tuple[int, Chunk] | None] = queue.Queue(maxsize=2 * threads)
         self._errors: list[BaseException] = []
         self.n_columns = 0
 
     @property
-    def in_order(self) -> list[_Cut]:
-        """The blocks in file order."""
-        return [self.cuts[i] for i in range(len(self.cuts))]
+    def in_order(self) -> list[_ParsedChunk]:
+        """The chunks in file order."""
+        return [self.chunks[i] for i in range(len(self.chunks))]
 
     def run(self) -> None:
-        """Read and parse all blocks; raises the first error."""
-        threads = [threading.Thread(target=self._guard, args=(self._read,), daemon=True)]
-        threads += [
-            threading.Thread(target=self._guard, args=(self._parse, i), daemon=True)
-            for i in range(len(self.workers))
-        ]
+        """Read and parse all chunks; raises the first error."""
+        tasks = [self._read, *(partial(self._parse, worker) for worker in self.workers)]
+        threads = [threading.Thread(target=self._guard, args=(task,), daemon=True) for task in tasks]
         for t in threads:
             t.start()
         for t in threads:
@@ -178,23 +178,23 @@ class _Pool:
         if self._errors:
             raise self._errors[0]
 
-    def _guard(self, task: Callable[..., None], *args: Any) -> None:
+    def _guard(self, task: Callable[[], None]) -> None:
         try:
-            task(*args)
+            task()
         except BaseException as error:  # handed to the caller of `run`
             self._errors.append(error)
 
     def _read(self) -> None:
         try:
-            blocks = self.source.blocks()
+            chunks = self.source.chunks()
             head: list[bytes] = []
-            while sum(map(len, head)) < _LAYOUT_BYTES and (block := next(blocks, None)) is not None:
-                head.append(block())
+            while sum(map(len, head)) < _LAYOUT_BYTES and (chunk := next(chunks, None)) is not None:
+                head.append(chunk())
             start = b"".join(head)
             self.settings.delimiter, self.n_columns = guess_layout(start)
             self.settings.prefix = common_prefix(_first_barcodes(start, self.settings.delimiter))
-            opened: Iterator[Block] = (partial(bytes, data) for data in head)
-            for item in enumerate(chain(opened, blocks)):
+            first: Iterator[Chunk] = (partial(bytes, data) for data in head)
+            for item in enumerate(chain(first, chunks)):
                 self._put(item)
                 if self._errors:
                     return
@@ -202,7 +202,7 @@ class _Pool:
             for _ in self.workers:
                 self._put(None)
 
-    def _put(self, item: tuple[int, Block] | None) -> None:
+    def _put(self, item: tuple[int, Chunk] | None) -> None:
         while not self._errors:
             try:
                 self._queue.put(item, timeout=0.1)
@@ -210,8 +210,7 @@ class _Pool:
             except queue.Full:
                 continue
 
-    def _parse(self, number: int) -> None:
-        worker = self.workers[number]
+    def _parse(self, worker: Worker) -> None:
         while not self._errors:
             try:
                 item = self._queue.get(timeout=0.1)
@@ -219,15 +218,15 @@ class _Pool:
                 continue
             if item is None:
                 return
-            place, block = item
-            data = block()
+            place, chunk = item
+            data = chunk()
             last = data.rfind(b"\n") + 1
             if last == 0:
-                self.cuts[place] = _Cut(None, data, None)
+                self.chunks[place] = _ParsedChunk(None, data, None)
                 continue
             first = 0 if place == 0 else data.index(b"\n") + 1
             middle = worker.parse(data, first, last, 2 * place + 1, place == 0) if last > first else None
-            self.cuts[place] = _Cut(data[:first], data[last:], middle)
+            self.chunks[place] = _ParsedChunk(data[:first], data[last:], middle)
 
 
 def guess_layout(data: bytes) -> tuple[int, int]:
@@ -247,28 +246,29 @@ def _first_barcodes(data: bytes, delimiter: int) -> list[bytes]:
     return [f[3].rstrip(b"\r") for f in fields if len(f) > 3 and f[1].isdigit()]
 
 
-def _read_edges(cuts: list[_Cut], worker: Worker) -> None:
-    """Join the lines that were cut between blocks, and read them."""
+def _read_edges(chunks: list[_ParsedChunk], worker: Worker) -> None:
+    """Join the lines that were cut between chunks, and read them."""
     carry = b""
-    at_start = not (cuts and cuts[0].head is not None)  # the first line of the file is still to be read
-    for place, cut in enumerate(cuts):
-        if cut.head is None:
-            carry += cut.tail
+    at_start = not (chunks and chunks[0].head is not None)  # the first line of the file is still to be read
+    for place, chunk in enumerate(chunks):
+        if chunk.head is None:
+            carry += chunk.tail
             continue
-        if line := carry + cut.head:
-            cut.edge = worker.parse(line, 0, len(line), 2 * place, at_start)
+        if line := carry + chunk.head:
+            chunk.edge = worker.parse(line, 0, len(line), 2 * place, at_start)
             at_start = False
-        carry = cut.tail
+        carry = chunk.tail
     if carry:
         line = carry + b"\n"
-        cuts.append(_Cut(b"", b"", None, worker.parse(line, 0, len(line), 2 * len(cuts), at_start)))
+        edge = worker.parse(line, 0, len(line), 2 * len(chunks), at_start)
+        chunks.append(_ParsedChunk(b"", b"", None, edge))
 
 
-def _report_lines(cuts: list[_Cut], report: ReadReport) -> None:
+def _report_lines(chunks: list[_ParsedChunk], report: ReadReport) -> None:
     """Add up lines, and number the first bad ones through the file."""
     examples: list[tuple[int, str]] = []
     bad = np.zeros(kernel.N_REASONS, np.int64)
-    for piece in _pieces(cuts):
+    for piece in _pieces(chunks):
         for reason, (line, text) in piece.examples.items():
             number = report.n_lines + line + 1
             examples.append((number, f"line {number:,}, {kernel.REASONS[reason]}: {text}"))
@@ -280,16 +280,16 @@ def _report_lines(cuts: list[_Cut], report: ReadReport) -> None:
     report.examples.extend(text for _, text in sorted(examples)[:EXAMPLES])
 
 
-def _pieces(cuts: list[_Cut]) -> list[Piece]:
+def _pieces(chunks: list[_ParsedChunk]) -> list[Piece]:
     """What was parsed, in file order."""
-    return [piece for cut in cuts for piece in (cut.edge, cut.middle) if piece is not None]
+    return [piece for chunk in chunks for piece in (chunk.edge, chunk.middle) if piece is not None]
 
 
 def _join(workers: list[Worker], store: PairStore, digest: str) -> Scan:
-    """Bring the threads' tables together; the edge worker is the last."""
+    """Merge the tables of the threads; the worker that read the cut lines is the last."""
     home = workers[0]
     keys = [w.keys() for w in workers]
-    maps = [home.absorb(w) for w in workers[1:]]
+    maps = [home.merge(w) for w in workers[1:]]
     maps.insert(0, np.arange(len(keys[0]), dtype=np.int32))
     chroms: dict[str, tuple[int, int]] = {}
     for worker in workers:
