@@ -34,7 +34,8 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
         """[T, d] packed vectors to [T, d], mixed within each set."""
         qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)  # [T, 3d]
-        return self.out_proj(attend(qkv, self.n_heads, packing))  # [T, d]
+        mixed: Tensor = self.out_proj(attend(qkv, self.n_heads, packing))  # [T, d]
+        return mixed
 
     @torch.no_grad()
     def widen_heads(self, multiple: int) -> None:
@@ -81,7 +82,8 @@ class EncoderLayer(nn.Module):
         if not _adds_nothing(self.linear2):
             # In place: the gradient of ReLU needs its result alone.
             x = _added(self.linear2(F.relu(self.linear1(x), inplace=True)), x)  # [T, d]
-        return self.norm2(x)
+        out: Tensor = self.norm2(x)
+        return out
 
 
 def _adds_nothing(last: nn.Linear) -> bool:
@@ -112,11 +114,12 @@ class Embeddings(nn.Module):
 
     def forward(self, tokens: Tensor, packing: Packing) -> Tensor:
         """[T] int32 or int64 token ids to [T, d] vectors."""
-        x = self.token_embeddings(tokens)  # [T, d]
+        x: Tensor = self.token_embeddings(tokens)  # [T, d]
         if self.use_positions:
             places = [torch.arange(n, device=tokens.device).repeat(count) for count, n in packing.runs]
             x = x + self.position_embeddings(torch.cat(places))
-        return self.dropout(x)
+        dropped: Tensor = self.dropout(x)
+        return dropped
 
 
 class Encoder(nn.Module):
@@ -153,7 +156,8 @@ class Atacformer(nn.Module):
 
     def forward(self, tokens: Tensor, packing: Packing) -> Tensor:
         """[T] int64 token ids to [T, d] contextual vectors."""
-        return self.encoder(self.embeddings(tokens, packing), packing)
+        contextual: Tensor = self.encoder(self.embeddings(tokens, packing), packing)
+        return contextual
 
 
 def pool(vectors: Tensor, packing: Packing, weights: Tensor | None = None) -> Tensor:

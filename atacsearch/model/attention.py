@@ -66,7 +66,8 @@ class Packing:
 
     def split(self, packed: Tensor) -> tuple[Tensor, ...]:
         """The rows of each run. One split, not a slice a run: the gradient of a slice is as long as the whole."""
-        return packed.split([count * length for count, length in self.runs])
+        rows: tuple[Tensor, ...] = packed.split([count * length for count, length in self.runs])
+        return rows
 
     @property
     def lengths(self) -> list[int]:

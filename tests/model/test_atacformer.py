@@ -9,7 +9,7 @@ from torch import nn
 from atacsearch.model.atacformer import Packing, pool
 from atacsearch.model.attention import How
 from atacsearch.model.config import sized_config
-from atacsearch.model.heads.pretraining import TaskModel, reverse_gradient
+from atacsearch.model.heads.task_heads import TaskModel, reverse_gradient
 
 LENGTHS = [5, 17, 17, 40]
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +26,7 @@ from torch.overrides import TorchFunctionMode
 from ...errors import InputError
 from ..config import AtacformerConfig
 from ..heads.files import HEADS, Head, heads_digest, load_heads, save_heads
-from ..heads.pretraining import TaskModel
+from ..heads.task_heads import TaskModel
 
 if TYPE_CHECKING:
     from ...tokens.universe import Universe
@@ -48,7 +49,7 @@ class Model:
         path: the folder it came from, None for a model in memory.
         own: our own fields (`genome`, `counting`, `pooling`, provenance).
         pool_weights: [V + 7] float32 weight of each token in the pooled vector; None is the plain mean.
-        heads: label -> head that gives a further vector of a cell (`classhead`) or a BED file (`labelheads`).
+        heads: label -> head that gives a further vector of a cell (`ClassHead`) or a BED file (`PlainHead`, `ResidualHead`).
         bare: an encoder alone, whose tensors are named without `atacformer.` in front.
     """
 
@@ -59,7 +60,7 @@ class Model:
     pool_weights: Tensor | None = None
     bare: bool = False
     heads: dict[str, Head] = field(default_factory=dict)
-    _digest: tuple[Any, str] | None = field(default=None, init=False, repr=False)
+    _digest: tuple[object, str] | None = field(default=None, init=False, repr=False)
 
     @property
     def architecture(self) -> str:
@@ -288,7 +289,7 @@ def _open_tensors(file: Path) -> dict[str, Tensor]:
         raise InputError(f"{file}: not a readable safetensors file ({error}); download it again") from None
 
 
-def _replace(target: Path, write: Any) -> None:
+def _replace(target: Path, write: Callable[[Path], object]) -> None:
     """Write under a temporary name, then rename, so that a killed process leaves no half file."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     write(temporary)
@@ -306,9 +307,18 @@ def new_model(
     seed: int = 0,
     discriminator: bool = False,
     batches: bool = False,
-    own: dict[str, Any] | None = None,
+    own: Mapping[str, object] | None = None,
 ) -> Model:
-    """A model with fresh random weights drawn from `seed`, in memory."""
+    """A model with fresh random weights, in memory.
+
+    Args:
+        config: sizes of the network.
+        universe: its regions; as many as the config says.
+        seed: of the weights.
+        discriminator: with a head that tells replaced tokens.
+        batches: with a head that tells the batch.
+        own: our own fields, see `Model`.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = TaskModel(config, discriminator=discriminator, batches=batches)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .novelty import Usual, fit_usual
+from .novelty import ExpectedScore, fit_expected_score
 
 Floats = npt.NDArray[np.floating[Any]]
 Codes = npt.NDArray[np.int64]
@@ -62,13 +62,14 @@ class HeldOut:
     @property
     def right(self) -> npt.NDArray[np.bool_]:
         """[m] whether the call is the truth."""
-        return self.called == self.truth
+        return np.equal(self.called, self.truth)
 
     def weights(self) -> Floats:
         """[m] weights by which every group counts alike, adding up to 1."""
         counts = np.bincount(self.group, minlength=len(self.groups)).astype(np.float64)
-        weights = 1.0 / counts[self.group]
-        return weights / weights.sum()
+        weights: Floats = 1.0 / counts[self.group]
+        weights /= weights.sum()
+        return weights
 
     def log_loss(self) -> float:
         """Mean negative log probability of the truth, every group counted alike."""
@@ -87,9 +88,9 @@ class Calibration:
     Attributes:
         classes: K names.
         power, bias: of the probabilities; a number and [K].
-        usual: what the best score of items of each class is.
+        expected_score: what the best score of items of each class is.
         held_out: what it was fitted on.
-        encoder_usual: the same of the scores that the encoder's vector alone gives, where there are such: in its few
+        encoder_expected: the same of the scores that the encoder's vector alone gives, where there are such: in its few
             dimensions an item of no class lies between classes, where many single regions may still look like one.
         sureness: slope and shift on the logit of the best probability (Platt 1999), (1, 0) where it stays as it is.
     """
@@ -97,9 +98,9 @@ class Calibration:
     classes: tuple[str, ...]
     power: float
     bias: Floats
-    usual: Usual
+    expected_score: ExpectedScore
     held_out: HeldOut
-    encoder_usual: Usual | None = None
+    encoder_expected: ExpectedScore | None = None
     sureness: tuple[float, float] = (1.0, 0.0)
 
     def probabilities(self, scores: Floats, allowed: npt.NDArray[np.bool_] | None = None) -> Floats:
@@ -135,11 +136,11 @@ class Calibration:
         if allowed is not None:
             logits = np.where(allowed, logits, -np.inf)
         called = logits.argmax(1)
-        out = self.usual.shortfall(logits.max(1), called, depth)
-        if encoder is not None and self.encoder_usual is not None:
+        out = self.expected_score.shortfall(logits.max(1), called, depth)
+        if encoder is not None and self.encoder_expected is not None:
             if allowed is not None:
                 encoder = np.where(allowed, encoder, -np.inf)
-            out = np.maximum(out, self.encoder_usual.shortfall(encoder.max(1), called, depth))
+            out = np.maximum(out, self.encoder_expected.shortfall(encoder.max(1), called, depth))
         return out
 
     def novelty_limit(self, rate: float = FALSE_UNKNOWN) -> float:
@@ -168,10 +169,10 @@ class Calibration:
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """What is to be stored as arrays; `facts` has the rest."""
         held = self.held_out
-        encoder = self.encoder_usual
+        encoder = self.encoder_expected
         return {
             "bias": self.bias.astype(np.float64),
-            **self.usual.arrays(),
+            **self.expected_score.arrays(),
             **({} if encoder is None else encoder.arrays(_ENCODER)),
             "truth": held.truth.astype(np.int16),
             "called": held.called.astype(np.int16),
@@ -186,8 +187,8 @@ class Calibration:
         own: dict[str, Any] = {
             "classes": list(self.classes),
             "power": self.power,
-            **self.usual.facts(),
-            **({} if self.encoder_usual is None else self.encoder_usual.facts(_ENCODER)),
+            **self.expected_score.facts(),
+            **({} if self.encoder_expected is None else self.encoder_expected.facts(_ENCODER)),
             "groups": list(self.held_out.groups),
             "column": self.held_out.column,
         }
@@ -211,9 +212,9 @@ class Calibration:
             tuple(facts["classes"]),
             float(facts["power"]),
             arrays["bias"],
-            Usual.of(arrays, facts),
+            ExpectedScore.of(arrays, facts),
             held,
-            Usual.of(arrays, facts, _ENCODER) if f"{_ENCODER}expected" in arrays else None,
+            ExpectedScore.of(arrays, facts, _ENCODER) if f"{_ENCODER}expected" in arrays else None,
             (float(sureness[0]), float(sureness[1])),
         )
 
@@ -269,8 +270,10 @@ def fit_calibration(
     power, bias = float(np.exp(found[0])), found[1:]
     logits = power * scores + bias
     called = logits.argmax(1)
-    usual = fit_usual(logits.max(1), called, np.asarray(depth), k)
-    encoder_usual = None if encoder is None else fit_usual(encoder.max(1), called, np.asarray(depth), k)
+    expected_score = fit_expected_score(logits.max(1), called, np.asarray(depth), k)
+    encoder_expected = (
+        None if encoder is None else fit_expected_score(encoder.max(1), called, np.asarray(depth), k)
+    )
     probability = softmax(logits)
     held = HeldOut(
         truth,
@@ -282,7 +285,7 @@ def fit_calibration(
         tuple(str(name) for name in names),
         column,
     )
-    whole = Calibration(tuple(classes), power, bias, usual, held, encoder_usual)
+    whole = Calibration(tuple(classes), power, bias, expected_score, held, encoder_expected)
     return _with_novelty(whole, whole.novelty(scores, depth, encoder=encoder))
 
 

@@ -85,7 +85,7 @@ class ClassHead:
         odds = np.exp(scores - scores.max(1, keepdims=True))
         out = odds / odds.sum(1, keepdims=True)
         out[~np.asarray(general).any(1)] = 0.0
-        return out.astype(np.float32)
+        return np.asarray(out, np.float32)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """What is to be stored as arrays; `facts` has the rest."""

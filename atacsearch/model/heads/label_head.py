@@ -4,7 +4,7 @@ A head maps a set to features over the universe and those linearly to its vector
 
 - `PlainHead`: the open regions, each weighted by a power of its coverage, at unit length. Powers above zero look
   at regions that many files open (what tells targets apart), zero at all alike.
-  A head for a coarse label also sees whether the open regions lie in runs (`tokenruns`).
+  A head for a coarse label also sees whether the open regions lie in runs (`token_runs`).
 - `ResidualHead`: what the file opens beyond what files of its kind open: (x - p) / sqrt(p (1 - p) + eps), a Pearson
   residual, p being the share of files of the same assay and target that open a region, at this file's size. The
   kind is guessed by another head. So a strong assay signal does not hide the cell type.
@@ -65,7 +65,7 @@ class PlainHead:
     @property
     def dim(self) -> int:
         """Width d of the vectors."""
-        return self.table.shape[1]
+        return int(self.table.shape[1])
 
     def vectors(self, sets: TokenSets) -> npt.NDArray[np.float32]:
         """[n, d] float32; zeros for a set without any region of weight."""
@@ -175,7 +175,7 @@ class ResidualHead:
     @property
     def dim(self) -> int:
         """Width d of the vectors."""
-        return self.table.shape[1]
+        return int(self.table.shape[1])
 
     @cached_property
     def _table(self) -> npt.NDArray[np.float32]:

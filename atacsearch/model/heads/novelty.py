@@ -1,4 +1,4 @@
-"""What the best score of a class usually is, at an item's depth: by how much an item falls short of it."""
+"""Novelty: by how much an item's best score falls short of what its class and its depth let expect."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PSEUDO_SPREAD = 20.0
 
 
 @dataclass(frozen=True)
-class Usual:
+class ExpectedScore:
     """The best score of an item that is called class c and has `depth` open regions is about
     `expected[c] + slope * (log(depth) - middle)`, give or take `spread[c]`.
 
@@ -31,15 +31,15 @@ class Usual:
     middle: float
 
     def shortfall(self, best: Floats, called: Codes, depth: npt.NDArray[Any]) -> Floats:
-        """[n] how many spreads each item's best score lies below what is usual.
+        """[n] how many spreads each item's best score lies below the expected one.
 
         Args:
             best: [n] best scores.
             called: [n] class that each item is called.
             depth: [n] open regions, at least 1.
         """
-        usual = self.expected[called] + self.slope * (np.log(np.maximum(depth, 1)) - self.middle)
-        return np.asarray((usual - best) / self.spread[called])
+        expected = self.expected[called] + self.slope * (np.log(np.maximum(depth, 1)) - self.middle)
+        return np.asarray((expected - best) / self.spread[called])
 
     def arrays(self, prefix: str = "") -> dict[str, npt.NDArray[Any]]:
         """What is to be stored as arrays; `facts` has the rest."""
@@ -53,7 +53,9 @@ class Usual:
         return {f"{prefix}slope": self.slope, f"{prefix}middle": self.middle}
 
     @classmethod
-    def of(cls, arrays: dict[str, npt.NDArray[Any]], facts: dict[str, Any], prefix: str = "") -> Usual:
+    def of(
+        cls, arrays: dict[str, npt.NDArray[Any]], facts: dict[str, Any], prefix: str = ""
+    ) -> ExpectedScore:
         """What `arrays` and `facts` stored. Raises `KeyError` where something is missing."""
         return cls(
             arrays[f"{prefix}expected"],
@@ -63,7 +65,7 @@ class Usual:
         )
 
 
-def fit_usual(best: Floats, called: Codes, depth: npt.NDArray[Any], k: int) -> Usual:
+def fit_expected_score(best: Floats, called: Codes, depth: npt.NDArray[Any], k: int) -> ExpectedScore:
     """Regression of the best score on class and log depth; classes of few items are drawn to the whole.
 
     Args:
@@ -87,4 +89,4 @@ def fit_usual(best: Floats, called: Codes, depth: npt.NDArray[Any], k: int) -> U
     variance = (np.bincount(called, off, minlength=k) + _PSEUDO_SPREAD * off.mean()) / (
         counts + _PSEUDO_SPREAD
     )
-    return Usual(expected, np.sqrt(np.maximum(variance, 1e-12)), slope, middle)
+    return ExpectedScore(expected, np.sqrt(np.maximum(variance, 1e-12)), slope, middle)

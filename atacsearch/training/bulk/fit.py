@@ -116,7 +116,7 @@ class ResidualFeatures(Residuals):
     @property
     def n_regions(self) -> int:
         """Size of the universe."""
-        return self.kinds.counts.shape[1]
+        return int(self.kinds.counts.shape[1])
 
 
 def coverage_weights(sets: TokenSets, n_regions: int, power: float) -> npt.NDArray[np.float32]:

@@ -43,11 +43,11 @@ class Space:
 
         The offset, the same for all, is left to the caller: `offset(gram)`.
         """
-        return products @ self.mixing
+        return np.asarray(products @ self.mixing)
 
     def offset(self, gram: Matrix) -> Matrix:
         """[d] what to take off a projected vector: the mean over the fitted files."""
-        return (gram @ self.mixing).mean(0)
+        return np.asarray((gram @ self.mixing).mean(0))
 
 
 def fit_space(
@@ -96,7 +96,7 @@ def _mean_directions(vectors: Matrix, kinds: Codes) -> Matrix:
     """[r, d] orthonormal directions in which the means of the kinds differ."""
     means = np.stack([vectors[kinds == kind].mean(0) for kind in np.unique(kinds[kinds >= 0])])
     _, sizes, directions = np.linalg.svd(means - means.mean(0), full_matrices=False)
-    return directions[sizes > _SMALL * sizes[0]].T
+    return np.transpose(directions[sizes > _SMALL * sizes[0]])
 
 
 def _effects(x: Matrix, codes: list[Codes]) -> tuple[list[Matrix], Matrix]:

@@ -57,8 +57,8 @@ class BulkSettings:
         shrinks: amounts of shrinkage that are tried, the preferred one first; see `fit_space`.
         rank: width of a label's vectors at the most.
         weight: of what crosses a label against the rest; see `fit_space`.
-        prior: weight of a coarser kind, in files; see `labelheads.Kinds`.
-        eps: of the residuals; see `labelheads.ResidualHead`.
+        prior: weight of a coarser kind, in files; see `Kinds`.
+        eps: of the residuals; see `ResidualHead`.
         folds: parts of the files of which each is held out once, to choose.
         seed: of the folds.
     """

@@ -22,8 +22,8 @@ from ...tokens.tfidf import inverse_document_frequency, tfidf
 from ...tokens.token_sets import TokenSets
 from ..metrics.neighbours import nearest, svd_vectors
 from ..trainer.holdout import dealt_by_class, names_of
-from ..trainer.warm_start import usual_rank
-from .fit import ENCODER, SHARPNESS, USUAL, VIEWS, components_of, fitted_views
+from ..trainer.warm_start import default_rank
+from .fit import DEFAULT_WEIGHTS, ENCODER, SHARPNESS, VIEWS, components_of, fitted_views
 from .stacking import fit_weights
 
 FOLDS = 5
@@ -43,7 +43,7 @@ class CrossFit:
 
     Attributes:
         rows: [m] rows of the items whose class the head of their fold knew.
-        views: [v, m, K] float32 scores in each view, in the order of `classfit.VIEWS`.
+        views: [v, m, K] float32 scores in each view, in the order of `fit.VIEWS`.
         simple: [m] labels that the simple method gave in the same folds.
         how: how the folds were made, in words.
     """
@@ -53,11 +53,11 @@ class CrossFit:
     simple: npt.NDArray[Any]
     how: str
 
-    def scores(self, weights: Floats = USUAL) -> npt.NDArray[np.float32]:
+    def scores(self, weights: Floats = DEFAULT_WEIGHTS) -> npt.NDArray[np.float32]:
         """[m, K] float32 scores of heads whose views have these weights."""
         return np.tensordot((SHARPNESS * weights).astype(np.float32), self.views, 1)
 
-    def encoder_scores(self, weights: Floats = USUAL) -> npt.NDArray[np.float32]:
+    def encoder_scores(self, weights: Floats = DEFAULT_WEIGHTS) -> npt.NDArray[np.float32]:
         """[m, K] float32 scores that the encoder's vector alone gives in such heads."""
         own = np.array([view.source == ENCODER for view in VIEWS])
         return self.scores(np.where(own, weights, 0.0))
@@ -108,7 +108,7 @@ def cross_fit(
         own_idf = idf if shared is not None else inverse_document_frequency(inside, len(idf))
         components = components_of(inside, own_idf, seed) if shared is None else shared
         matrix, asked = tfidf(inside, own_idf), tfidf(outside, own_idf)
-        first = components[:, : usual_rank(sets)]
+        first = components[:, : default_rank(sets)]
         projected = unit(np.asarray(matrix @ first)), unit(np.asarray(asked @ first))
         # A warm start gives each set the unit sum of its regions' rows: the projection of its TF-IDF row.
         vectors = projected if fresh and shared is None else (general[train], unit(general[rows[held]]))
@@ -142,15 +142,15 @@ def calibrated(
         column: label column of the groups.
 
     Returns:
-        The weights, and the calibration; the usual weights and None where there are too few items.
+        The weights, and the calibration; the default weights and None where there are too few items.
     """
     truth = np.searchsorted(classes, names[held.rows])
     several = groups is not None and len(names_of(groups)) > 1
     group_of = groups[held.rows] if groups is not None and several else np.full(len(truth), "all")
-    weights = USUAL
+    weights = DEFAULT_WEIGHTS
     if len(truth) >= FEWEST:
         _, codes, counts = np.unique(group_of, return_inverse=True, return_counts=True)
-        weights = fit_weights(held.views, truth, 1.0 / (len(counts) * counts[codes]), USUAL)
+        weights = fit_weights(held.views, truth, 1.0 / (len(counts) * counts[codes]), DEFAULT_WEIGHTS)
     scores = held.scores(weights)
     fitted = fit_calibration(
         classes.tolist(),
@@ -161,7 +161,7 @@ def calibrated(
         column,
         held.encoder_scores(weights),
     )
-    return weights if fitted is not None else USUAL, fitted
+    return weights if fitted is not None else DEFAULT_WEIGHTS, fitted
 
 
 def drawn_for_folds(sets: TokenSets) -> int:

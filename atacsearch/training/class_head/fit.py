@@ -58,7 +58,7 @@ VIEWS = (
     View(ENCODER, 1.0, 0.3),
 )
 RANK = max(view.rank for view in VIEWS)
-USUAL = np.array([view.weight for view in VIEWS])
+DEFAULT_WEIGHTS = np.array([view.weight for view in VIEWS])
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def fit_head(
     *,
     idf: npt.NDArray[np.float32],
     unlabelled: TokenSets | None = None,
-    weights: Floats = USUAL,
+    weights: Floats = DEFAULT_WEIGHTS,
     seed: int = 0,
 ) -> ClassHead:
     """Fit a class head.

@@ -2,7 +2,7 @@
 
 One weight a view, the same for all classes (Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1, in the restrained form
 that little data bear): weights and a bias a class minimise the log loss of held-out items, every group counted
-alike. A normal prior on the weights' logarithms draws them to usual ones, so that few held-out items change little.
+alike. A normal prior on the weights' logarithms draws them to default ones, so that few held-out items change little.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating[Any]]
 
-SPREAD = 1.0  # standard deviation of a weight's logarithm around that of the usual weight
+SPREAD = 1.0  # standard deviation of a weight's logarithm around that of the default weight
 BIAS_SPREAD = 0.5  # of a class's bias, as in `model.heads.calibration`
 
 
 def fit_weights(
-    scores: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], importance: Floats, usual: Floats
+    scores: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], importance: Floats, default: Floats
 ) -> npt.NDArray[np.float64]:
     """Weights of views.
 
@@ -27,7 +27,7 @@ def fit_weights(
         scores: [v, m, K] scores of m held-out items in v views.
         truth: [m] code of each item's class.
         importance: [m] what each item counts, adding up to 1.
-        usual: [v] weights that the prior draws to, above 0.
+        default: [v] weights that the prior draws to, above 0.
 
     Returns:
         [v] weights, above 0.
@@ -36,7 +36,7 @@ def fit_weights(
 
     v, m, k = scores.shape
     items = np.arange(m)
-    middle = np.log(np.asarray(usual, np.float64))
+    middle = np.log(np.asarray(default, np.float64))
     counts = importance[:, None].astype(np.float32)
 
     def loss(at: Floats) -> tuple[float, Floats]:

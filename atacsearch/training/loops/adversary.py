@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...model.checkpoints.checkpoint import Model
-from ...model.heads.pretraining import TaskModel, reverse_gradient
+from ...model.heads.task_heads import TaskModel, reverse_gradient
 
 GAMMA = 10.0  # steepness of the schedule, as published
 

@@ -25,7 +25,7 @@ from ...tokens.token_sets import TokenSets
 from ..metrics.mixing import mixing
 from ..trainer.batches import subsample
 from ..trainer.losses import cosine_proxy_loss, replace_tokens
-from ..trainer.objectives import Anchor, apart, in_order
+from ..trainer.objectives import Anchor, by_row, cosine_distance
 from ..trainer.optimizer import Optimiser
 from ..trainer.state import RunFolder, fingerprint, origin
 from ..trainer.vectors import embed_sets
@@ -109,7 +109,7 @@ def train_batch(
 
     Returns:
         The corrected model, and a summary with the figures of held-out cells `before` and `after`
-        (see `mixing.mixing`).
+        (see `metrics.mixing.mixing`).
 
     Raises:
         InputError: fewer than two batches, or no cell to hold out.
@@ -314,7 +314,7 @@ class _Loop:
         if self.anchor is not None:
             most = min(self.model.config.max_position_embeddings, 4 * s.max_tokens)
             wanted = self.anchor(subsample(self.cells, rows, rng, most=most))
-            losses["anchor_distance"] = apart(in_order(vectors, batch), wanted).mean()
+            losses["anchor_distance"] = cosine_distance(by_row(vectors, batch), wanted).mean()
         named = self.classes[batch.rows] >= 0
         if self.proxies is not None and named.any():
             classes = torch.from_numpy(self.classes[batch.rows][named]).to(device)

@@ -30,10 +30,10 @@ from ..trainer.objectives import (
     Anchor,
     Projection,
     Replacement,
-    apart,
+    by_row,
     contextual,
-    in_order,
-    judge,
+    cosine_distance,
+    evaluate_detection,
     nt_xent,
     part_of,
     pooled,
@@ -269,7 +269,9 @@ class _Loop:
         record["tokens_per_second"] = int(sums["tokens"] / max(sums["seconds"], 1e-9))
         if len(self.corpus.held):
             with self._autocast():
-                record |= judge(self.model, self.corpus.held, self.replacement, s.max_tokens, self.device)
+                record |= evaluate_detection(
+                    self.model, self.corpus.held, self.replacement, s.max_tokens, self.device
+                )
         self.next_epoch, self.next_step, self.sums = epoch + 1, 0, dict.fromkeys(sums, 0.0)
         figure = "held_out_loss" if len(self.corpus.held) else "loss"
         # Without held-out sets nothing tells when to stop: the last epoch is kept.
@@ -319,12 +321,12 @@ class _Loop:
         far = contrast = torch.zeros((), device=self.device)
         views = two_views(sets, rng, most=max(1, s.max_tokens // 2), rank=team.rank, size=team.size)
         used = views[:1] if self.projection is None else views
-        halves = [in_order(pooled(self.model, view, self.device), view) for view in used]
+        halves = [by_row(pooled(self.model, view, self.device), view) for view in used]
         if self.anchor is not None:
             rows = np.arange(team.rank, len(sets), team.size)
             most = min(self.model.config.max_position_embeddings, WHOLE * s.max_tokens)
             wanted = self.anchor(subsample(sets, rows, rng, most=most))
-            far = torch.stack([apart(half, wanted).sum() for half in halves]).mean() / len(sets)
+            far = torch.stack([cosine_distance(half, wanted).sum() for half in halves]).mean() / len(sets)
         if self.projection is not None:
             first, second = (self.projection(half) for half in halves)
             contrast = nt_xent(first, second, s.temperature) / team.size

@@ -39,7 +39,7 @@ def kernel(distances: Floats, perplexity: float, *, rounds: int = 60) -> Floats:
     beta = 1.0 / np.maximum(d.mean(1), 1e-12)
     target = np.log(perplexity)
     for _ in range(rounds):
-        p = np.exp(-d * beta[:, None])
+        p: Floats = np.exp(-d * beta[:, None])
         p /= p.sum(1, keepdims=True)
         entropy = -(p * np.log(np.maximum(p, 1e-300))).sum(1)
         wide = entropy > target  # too many neighbours count: a larger beta
@@ -152,4 +152,4 @@ def _share(index: Floats, attainable: Floats) -> float:
 
 
 def _unit(vectors: Floats) -> Floats:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))

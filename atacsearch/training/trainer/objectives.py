@@ -117,7 +117,8 @@ class Projection(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, d] to [n, d]."""
-        return self.second(F.relu(self.first(x)))
+        out: Tensor = self.second(F.relu(self.first(x)))
+        return out
 
 
 def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
@@ -159,7 +160,7 @@ class Anchor:
     def __call__(self, batch: Batch) -> Tensor:
         """[n, d] unit vectors of the batch's sets, by their `rows`."""
         vectors = pooled(self.model, batch, self.device).float()
-        return F.normalize(in_order(vectors, batch), dim=1)
+        return F.normalize(by_row(vectors, batch), dim=1)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs."""
@@ -171,18 +172,18 @@ class Anchor:
         self.model.pool_weights = state["pool_weights"]
 
 
-def in_order(vectors: Tensor, batch: Batch) -> Tensor:
+def by_row(vectors: Tensor, batch: Batch) -> Tensor:
     """[n, d] vectors of a batch, shortest set first, put in the order of the sets' rows."""
     return vectors[torch.from_numpy(np.argsort(batch.rows)).to(vectors.device)]
 
 
-def apart(vectors: Tensor, wanted: Tensor) -> Tensor:
+def cosine_distance(vectors: Tensor, wanted: Tensor) -> Tensor:
     """[n] 1 - cosine of [n, d] vectors and the [n, d] that are wanted, from 0 to 2."""
     return 1.0 - F.cosine_similarity(vectors.float(), wanted, dim=1)
 
 
 @torch.no_grad()
-def judge(
+def evaluate_detection(
     model: Model, sets: TokenSets, replacement: Replacement, most: int, device: torch.device
 ) -> dict[str, float]:
     """Replaced-token detection on held-out sets, with the same replacements at every call.

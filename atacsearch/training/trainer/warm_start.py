@@ -25,7 +25,7 @@ RANK, DEEP_RANK = 30, 50
 DEEP = 5_000  # regions of a set, on average, from which sets are deep
 
 
-def usual_rank(sets: TokenSets) -> int:
+def default_rank(sets: TokenSets) -> int:
     """Components that are kept of sets of this depth; see docs/design/decisions.md."""
     return DEEP_RANK if len(sets.tokens) > DEEP * len(sets) else RANK
 
@@ -42,7 +42,7 @@ def svd_table(
     Args:
         sets: at least three token sets.
         n_regions: size V of the universe.
-        rank: components kept, `usual_rank` by default. The first, which says little but how many regions are open,
+        rank: components kept, `default_rank` by default. The first, which says little but how many regions are open,
             is not among them.
         seed: of the directions that the SVD starts from.
 
@@ -52,7 +52,7 @@ def svd_table(
     """
     idf = inverse_document_frequency(sets, n_regions)
     matrix = tfidf(sets, idf)
-    directions, values = _half_whitened(matrix, rank or usual_rank(sets), seed)
+    directions, values = _half_whitened(matrix, rank or default_rank(sets), seed)
     # Of the variance around the mean, which the component that is left out holds nearly alone.
     whole = float(matrix.multiply(matrix).sum() - len(sets) * np.square(matrix.mean(0)).sum())
     return directions * idf[:, None], float(np.square(values).sum()) / max(whole, 1e-12)
@@ -91,7 +91,7 @@ def warm_start(model: Model, sets: TokenSets, *, rank: int | None = None, seed: 
     Args:
         model: a fresh model over the universe of `sets`.
         sets: training token sets, labelled or not; at least three of them.
-        rank: components kept, at most the model's width less one; `usual_rank` by default.
+        rank: components kept, at most the model's width less one; `default_rank` by default.
         seed: of what the SVD starts from and of what regions that no set holds start from.
 
     Returns:
@@ -105,7 +105,7 @@ def warm_start(model: Model, sets: TokenSets, *, rank: int | None = None, seed: 
     from scipy.linalg import helmert
 
     n_regions, d = model.config.n_regions, model.config.hidden_size
-    rows, explained = svd_table(sets, n_regions, rank=min(rank or usual_rank(sets), d - 1), seed=seed)
+    rows, explained = svd_table(sets, n_regions, rank=min(rank or default_rank(sets), d - 1), seed=seed)
     rank = rows.shape[1]
     seen = rows.any(1)
     scale = (float(np.sqrt(np.mean(rows[seen] ** 2))) if seen.any() else 0.0) or 1.0

@@ -31,7 +31,7 @@ from atacsearch.model.heads.label_head import unit
 from atacsearch.tokens.tfidf import inverse_document_frequency, tfidf
 from atacsearch.tokens.token_sets import TokenSets
 from atacsearch.training.class_head.cross_fit import calibrated, cross_fit
-from atacsearch.training.class_head.fit import USUAL, VIEWS, components_of, fit_head, fitted_views
+from atacsearch.training.class_head.fit import DEFAULT_WEIGHTS, VIEWS, components_of, fit_head, fitted_views
 from atacsearch.training.linear.svd import truncated_svd
 from atacsearch.training.metrics.neighbours import nearest
 from atacsearch.training.trainer.warm_start import RANK, svd_table
@@ -123,7 +123,7 @@ def views_of(cells: Cells, fold: Fold, joined: bool) -> dict[str, Any]:
     matrix, rows = tfidf(sets, idf), tfidf(query, idf)
     found, total = {}, np.zeros((len(query), len(classes)))
     fitted = fitted_views(matrix, general, codes, len(classes), components_of(everyone, idf, 0))
-    for name, weight, view in zip(NAMES, USUAL, fitted, strict=True):
+    for name, weight, view in zip(NAMES, DEFAULT_WEIGHTS, fitted, strict=True):
         scores = view.scores(rows, asked)
         total += weight * scores
         found[name] = scored(classes[scores.argmax(1)], truth)
@@ -182,7 +182,7 @@ def page(record: dict[str, Any]) -> str:
                 (row["line"], "yes" if row["joined"] else "", *(f"{row['weights'][n]:.2f}" for n in NAMES))
                 for row in record["rows"]
             ]
-            + [("usual", "", *(f"{w:.2f}" for w in USUAL))],
+            + [("usual", "", *(f"{w:.2f}" for w in DEFAULT_WEIGHTS))],
         )
     ]
     out += ["", "## Singular value decomposition", ""]

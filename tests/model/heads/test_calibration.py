@@ -150,7 +150,7 @@ def test_an_item_is_as_new_as_the_encoder_alone_finds_it() -> None:
     depth = np.full(n, 100)
     found = fit_calibration(["a", "b", "c"], scores, truth, depth, ["all"] * n, encoder=encoder)
     assert found is not None
-    assert found.encoder_usual is not None
+    assert found.encoder_expected is not None
     without = found.novelty(scores, depth)
     assert np.array_equal(
         found.novelty(scores, depth, encoder=encoder + 50), without

@@ -27,8 +27,8 @@ from atacsearch.training.class_head.cross_fit import (
     drawn_for_folds,
 )
 from atacsearch.training.class_head.fit import (
+    DEFAULT_WEIGHTS,
     SHARPNESS,
-    USUAL,
     VIEWS,
     components_of,
     drawn,
@@ -215,7 +215,7 @@ def test_held_out_items_choose_how_much_each_view_counts() -> None:
     weights, calibration = calibrated(held, classes, names, depth, groups, "donor")
     assert calibration is not None
     assert calibration.held_out.column == "donor"
-    assert np.argmax(weights / USUAL) == 0
+    assert np.argmax(weights / DEFAULT_WEIGHTS) == 0
     assert weights[0] > 5 * weights[1:].max()
     # Every group counts alike: one donor of whom another view is right does not decide, however many cells it has.
     swapped = replace(held, views=held.views[::-1].copy())
@@ -234,7 +234,7 @@ def test_few_held_out_items_leave_the_weights_as_usual() -> None:
     held, classes, names = held_out(15)
     weights, calibration = calibrated(held, classes, names, np.full(15, 100), None)
     assert calibration is None
-    assert np.array_equal(weights, USUAL)
+    assert np.array_equal(weights, DEFAULT_WEIGHTS)
 
 
 def test_large_tables_are_fitted_one_after_another_to_the_same_head(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,14 @@ from atacsearch.training.recipes.pretrain import pretrain_files
 from atacsearch.training.trainer.batches import subsample
 from atacsearch.training.trainer.corpus import Corpus
 from atacsearch.training.trainer.distributed import Team
-from atacsearch.training.trainer.objectives import Replacement, apart, judge, nt_xent, part_of, two_views
+from atacsearch.training.trainer.objectives import (
+    Replacement,
+    cosine_distance,
+    evaluate_detection,
+    nt_xent,
+    part_of,
+    two_views,
+)
 from atacsearch.training.trainer.sources import FileSource, MemorySource
 from atacsearch.training.trainer.state import read_log
 from atacsearch.training.trainer.vectors import embed_sets
@@ -219,7 +226,7 @@ def test_the_anchor_keeps_the_vectors_of_the_warm_start(tmp_path: Path) -> None:
         warm_start(model, sets, rank=3)
         before = F.normalize(torch.from_numpy(embed_sets(model, sets)), dim=1)
         pretrain(model, sets, tmp_path / f"{anchor}", replace(settings, anchor=anchor), device="cpu")
-        return float(apart(torch.from_numpy(embed_sets(model, sets)), before).mean())
+        return float(cosine_distance(torch.from_numpy(embed_sets(model, sets)), before).mean())
 
     held, free = moved(30.0), moved(0.0)
     assert 2 * held < free, (held, free)
@@ -284,7 +291,7 @@ def test_a_refused_input_leaves_no_folder_behind(tmp_path: Path) -> None:
 def test_judging_does_not_depend_on_when_it_is_done() -> None:
     model, sets = fresh(), sets_of(20)
     replacement = Replacement("uniform", 0.45, Corpus([MemorySource(sets)], V).counts)
-    first, second = (judge(model, sets, replacement, 64, torch.device("cpu")) for _ in range(2))
+    first, second = (evaluate_detection(model, sets, replacement, 64, torch.device("cpu")) for _ in range(2))
     assert first == second
 
 

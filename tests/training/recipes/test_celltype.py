@@ -23,7 +23,7 @@ from atacsearch.training.trainer.batches import epoch_order, mix, subsample
 from atacsearch.training.trainer.holdout import hold_out
 from atacsearch.training.trainer.losses import replace_tokens, triplet_loss
 from atacsearch.training.trainer.state import STATE, read_log
-from atacsearch.training.trainer.warm_start import DEEP, DEEP_RANK, RANK, usual_rank, warm_start
+from atacsearch.training.trainer.warm_start import DEEP, DEEP_RANK, RANK, default_rank, warm_start
 
 
 def separation(model: Model, sets: TokenSets, labels: list[str | None]) -> float:
@@ -237,5 +237,5 @@ def test_a_label_column_without_values_is_told_from_an_absent_one(tmp_path: Path
 def test_deep_sets_keep_more_components() -> None:
     shallow = TokenSets.from_lists([[1, 2, 3]] * 4)
     deep = TokenSets.from_lists([list(range(DEEP + 1))] * 2)
-    assert usual_rank(shallow) == RANK
-    assert usual_rank(deep) == DEEP_RANK
+    assert default_rank(shallow) == RANK
+    assert default_rank(deep) == DEEP_RANK

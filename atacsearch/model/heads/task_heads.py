@@ -5,6 +5,7 @@ A task model holds the encoder under the name `atacformer`, as published checkpo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,7 +27,8 @@ class Discriminator(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """[T, d] token vectors to [T] logits."""
-        return self.classifier(self.norm(F.gelu(self.dense(vectors)))).squeeze(-1)  # [T]
+        logits: Tensor = self.classifier(self.norm(F.gelu(self.dense(vectors))))  # [T, 1]
+        return logits.squeeze(-1)
 
 
 class _ReverseGradient(torch.autograd.Function):
@@ -44,7 +46,8 @@ class _ReverseGradient(torch.autograd.Function):
 
 def reverse_gradient(x: Tensor, alpha: float) -> Tensor:
     """`x` itself; its gradient comes back times `-alpha`."""
-    return _ReverseGradient.apply(x, alpha)
+    apply: Callable[[Tensor, float], Tensor] = _ReverseGradient.apply
+    return apply(x, alpha)
 
 
 class TaskModel(nn.Module):
@@ -76,16 +79,19 @@ class TaskModel(nn.Module):
 
     def forward(self, tokens: Tensor, packing: Packing) -> Tensor:
         """[T] int64 token ids to [T, d] contextual vectors."""
-        return self.atacformer(tokens, packing)  # [T, d]
+        contextual: Tensor = self.atacformer(tokens, packing)  # [T, d]
+        return contextual
 
     def replaced_logits(self, vectors: Tensor) -> Tensor:
         """[T] logit that each token was replaced. Raises ValueError without a discriminator."""
         if self.discriminator is None:
             raise ValueError("this model has no discriminator head")
-        return self.discriminator(vectors)
+        logits: Tensor = self.discriminator(vectors)
+        return logits
 
     def batch_logits(self, vectors: Tensor, packing: Packing) -> Tensor:
         """[n_sets, num_batches] logits from the mean of each set. Raises ValueError without that head."""
         if self.batch_prediction_head is None:
             raise ValueError("this model has no batch prediction head")
-        return self.batch_prediction_head(pool(vectors, packing))
+        logits: Tensor = self.batch_prediction_head(pool(vectors, packing))
+        return logits
