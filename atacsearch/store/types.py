@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
 from ..tokens.token_sets import TokenSets
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 KINDS = ("cells", "bedfiles", "regions")
 ONE = {"cells": "cell", "bedfiles": "BED file", "regions": "region"}
@@ -60,7 +63,7 @@ class Batch:
 
     ids: Sequence[str]
     items: Sequence[str]
-    labels: Any
+    labels: pa.Table | None
     sets: TokenSets | None
     vectors: Mapping[str, npt.NDArray[Any]]
 
