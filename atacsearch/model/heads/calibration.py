@@ -242,8 +242,6 @@ def fit_calibration(
     Returns:
         The calibration; None where there are fewer than `FEWEST` items, or all items are of one class of several.
     """
-    from scipy.optimize import minimize
-
     truth = np.asarray(truth, np.int64)
     if len(truth) < FEWEST or len(np.unique(truth)) < min(2, len(classes)):
         return None
@@ -251,23 +249,7 @@ def fit_calibration(
     m, k = scores.shape
     names, group = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     rows = np.arange(m)
-
-    def loss(at: Floats) -> tuple[float, Floats]:
-        power, bias = np.exp(at[0]), at[1:]
-        logits = power * scores + bias
-        top = logits.max(1, keepdims=True)
-        total = np.exp(logits - top).sum(1)
-        nll = (np.log(total) + top[:, 0] - logits[rows, truth]).mean()
-        wrong = np.exp(logits - top) / total[:, None]
-        wrong[rows, truth] -= 1.0
-        slope = np.concatenate([[(wrong * scores).sum() * power], wrong.sum(0)]) / m
-        prior = (at[0] - np.log(START)) / POWER_PRIOR, bias / BIAS_PRIOR
-        nll += (prior[0] ** 2 + (prior[1] ** 2).sum()) / (2 * m)
-        slope += np.concatenate([[prior[0] / POWER_PRIOR], prior[1] / BIAS_PRIOR]) / m
-        return float(nll), slope
-
-    found = minimize(loss, np.concatenate([[np.log(START)], np.zeros(k)]), jac=True, method="L-BFGS-B").x
-    power, bias = float(np.exp(found[0])), found[1:]
+    power, bias = _fit_power(scores, truth)
     logits = power * scores + bias
     called = logits.argmax(1)
     expected_score = fit_expected_score(logits.max(1), called, np.asarray(depth), k)
@@ -287,6 +269,31 @@ def fit_calibration(
     )
     whole = Calibration(tuple(classes), power, bias, expected_score, held, encoder_expected)
     return _with_novelty(whole, whole.novelty(scores, depth, encoder=encoder))
+
+
+def _fit_power(scores: Floats, truth: Codes) -> tuple[float, Floats]:
+    """The power and the [K] biases that minimise the log loss of [m, K] scores under their priors."""
+    from scipy.optimize import minimize
+
+    m, k = scores.shape
+    rows = np.arange(m)
+
+    def loss(at: Floats) -> tuple[float, Floats]:
+        power, bias = np.exp(at[0]), at[1:]
+        logits = power * scores + bias
+        top = logits.max(1, keepdims=True)
+        total = np.exp(logits - top).sum(1)
+        nll = (np.log(total) + top[:, 0] - logits[rows, truth]).mean()
+        wrong = np.exp(logits - top) / total[:, None]
+        wrong[rows, truth] -= 1.0
+        slope = np.concatenate([[(wrong * scores).sum() * power], wrong.sum(0)]) / m
+        prior = (at[0] - np.log(START)) / POWER_PRIOR, bias / BIAS_PRIOR
+        nll += (prior[0] ** 2 + (prior[1] ** 2).sum()) / (2 * m)
+        slope += np.concatenate([[prior[0] / POWER_PRIOR], prior[1] / BIAS_PRIOR]) / m
+        return float(nll), slope
+
+    found = minimize(loss, np.concatenate([[np.log(START)], np.zeros(k)]), jac=True, method="L-BFGS-B").x
+    return float(np.exp(found[0])), found[1:]
 
 
 def _with_novelty(calibration: Calibration, novelty: Floats) -> Calibration:

@@ -6,10 +6,10 @@ same input gives the same heads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from ...model.heads.label_head import unit
 from ...model.heads.token_runs import Runs, followed
 from ...tokens.token_sets import TokenSets
 from ..trainer.holdout import NO_GROUP, dealt_by_class, groups_at, names_of
+from ..trainer.progress import Progress, Record
 from ..trainer.state import RunFolder, fingerprint
 from .fit import (
     GUIDE_POWER,
@@ -40,7 +41,6 @@ from .fit import (
 from .labels import Codes, LabelTable
 from .space import Matrix
 
-Progress = Callable[[dict[str, Any]], None]
 TRIAL_REGIONS = 60_000  # of a larger universe an even sample this large or twice that decides between heads
 MIN_GROUPS = 3  # with fewer, whole groups cannot be left out in turn
 GENERAL = "general"
@@ -97,6 +97,37 @@ class Choice:
         return f"{kind}, shrink {self.shrink:g}"
 
 
+class LabelSummary(TypedDict):
+    """What was made for one label.
+
+    Attributes:
+        classes, files: values of the label, and files that have one.
+        crossed_by: labels that cross it.
+        head: the kind of head that was chosen.
+        held_out_accuracy: mean accuracy of the nearest file, see `pick`; None where no file could be held out.
+    """
+
+    classes: int
+    files: int
+    crossed_by: list[str]
+    head: str
+    held_out_accuracy: float | None
+
+
+class BulkSummary(TypedDict):
+    """What training label heads did.
+
+    Attributes:
+        files: files with a label.
+        held_out: how files were held out, in words.
+        labels: label -> what was made for it.
+    """
+
+    files: int
+    held_out: str
+    labels: dict[str, LabelSummary]
+
+
 def train_bulk(
     model: Model,
     sets: TokenSets,
@@ -107,7 +138,7 @@ def train_bulk(
     groups: Sequence[str | None] | None = None,
     restart: bool = False,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> BulkSummary:
     """Fit a head for every label and save the model with them in `out`.
 
     Args:
@@ -122,7 +153,7 @@ def train_bulk(
         progress: called with a record after every step.
 
     Returns:
-        What was done: files, labels, and for each label classes, the head that was chosen and its held-out scores.
+        What was done.
 
     Raises:
         InputError: a label has fewer than two classes, or is called `general`.
@@ -143,7 +174,7 @@ def train_bulk(
     beside = followed(model.universe)
     trial = _Trial(sets, table, own_groups, fold, beside, settings)
     heads: dict[str, Head] = {}
-    chosen: dict[str, Any] = {}
+    chosen: dict[str, LabelSummary] = {}
     for number, label in enumerate(columns):
         if label not in scores:
             scores[label] = {c.name: (round(s, 5), round(e, 5)) for c, (s, e) in trial.scores(label).items()}
@@ -152,26 +183,42 @@ def train_bulk(
             run.save(scores=scores)
         best = pick({c: scores[label][c.name] for c in trial.choices(label)})
         heads[label] = fit_choice(sets, table, label, best, model.config.n_regions, settings, followed=beside)
-        chosen[label] = {
-            "classes": len(table.codes([label])[1]),
-            "files": sum(v is not None for v in table.columns[label]),
-            "crossed_by": table.crossing(label),
-            "head": best.name,
-            "held_out_accuracy": None
-            if np.isnan(scores[label][best.name][0])
-            else scores[label][best.name][0],
-        }
+        chosen[label] = _label_summary(table, label, best, scores[label][best.name][0])
         if progress is not None:
-            progress(
-                {"stage": "bulk", "epoch": number, "epochs": len(columns), "label": label, **chosen[label]}
-            )
+            progress(_record(number, len(columns), label, chosen[label]))
     model.heads = heads
-    summary = {"files": len(sets), "held_out": how, "labels": chosen}
+    summary: BulkSummary = {"files": len(sets), "held_out": how, "labels": chosen}
     model.own["bulk"] = {**asdict(settings), **summary}
     model.save(out)
     run.log(event="done", **summary)
     run.finish()
     return summary
+
+
+def _label_summary(table: LabelTable, label: str, choice: Choice, score: float) -> LabelSummary:
+    """What was made for one label; `score` is NaN where no file could be held out."""
+    return {
+        "classes": len(table.codes([label])[1]),
+        "files": sum(value is not None for value in table.columns[label]),
+        "crossed_by": table.crossing(label),
+        "head": choice.name,
+        "held_out_accuracy": None if np.isnan(score) else score,
+    }
+
+
+def _record(number: int, labels: int, label: str, done: LabelSummary) -> Record:
+    """What is reported after a label."""
+    return {
+        "stage": "bulk",
+        "epoch": number,
+        "epochs": labels,
+        "label": label,
+        "classes": done["classes"],
+        "files": done["files"],
+        "crossed_by": done["crossed_by"],
+        "head": done["head"],
+        "held_out_accuracy": done["held_out_accuracy"],
+    }
 
 
 def pick(scores: dict[Choice, tuple[float, float]]) -> Choice:

@@ -6,10 +6,10 @@ that what the labels say is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +27,11 @@ from ..trainer.batches import subsample
 from ..trainer.losses import cosine_proxy_loss, replace_tokens
 from ..trainer.objectives import Anchor, by_row, cosine_distance
 from ..trainer.optimizer import Optimiser
+from ..trainer.progress import Progress
 from ..trainer.state import RunFolder, fingerprint, origin
 from ..trainer.vectors import embed_sets
 from .adversary import adversarial_loss, batch_weights, freeze_but_last, strength_at, with_batch_head
 
-Progress = Callable[[dict[str, Any]], None]
 Rows = npt.NDArray[np.int64]
 
 
@@ -82,6 +82,25 @@ class BatchSettings:
     seed: int = 0
 
 
+class BatchSummary(TypedDict):
+    """What batch correction did.
+
+    Attributes:
+        cells, cells_scored: cells of a batch, and those of them that were held out and scored.
+        batches: their names.
+        best_epoch, epochs_run: the epoch that was kept, from 0, and how many ran.
+        before, after: figures of the scored cells, see `metrics.mixing.mixing`.
+    """
+
+    cells: int
+    cells_scored: int
+    batches: list[str]
+    best_epoch: int
+    epochs_run: int
+    before: dict[str, float]
+    after: dict[str, float]
+
+
 def train_batch(
     model: Model,
     sets: TokenSets,
@@ -93,7 +112,7 @@ def train_batch(
     device: str = "auto",
     restart: bool = False,
     progress: Progress | None = None,
-) -> tuple[Model, dict[str, Any]]:
+) -> tuple[Model, BatchSummary]:
     """Correct `model` for batches and save it in `out`.
 
     Args:
@@ -108,8 +127,7 @@ def train_batch(
         progress: called with a record after every step and epoch.
 
     Returns:
-        The corrected model, and a summary with the figures of held-out cells `before` and `after`
-        (see `metrics.mixing.mixing`).
+        The corrected model, and what was done.
 
     Raises:
         InputError: fewer than two batches, or no cell to hold out.
@@ -140,7 +158,7 @@ def train_batch(
             progress({"stage": "batch", "epochs": settings.epochs, **record})
         run.save(loop=loop.state_dict(), pool_weights=model.pool_weights, own=model.own)
     loop.restore_best()
-    summary = {
+    summary: BatchSummary = {
         "cells": len(cells),
         "cells_scored": len(parts[2]),
         "batches": names.tolist(),
@@ -256,7 +274,7 @@ class _Loop:
             vectors[has], self.codes[has], self.classes[has], np.searchsorted(has, rows), self.settings.seed
         )
 
-    def epoch(self, progress: Progress | None) -> dict[str, Any]:
+    def epoch(self, progress: Progress | None) -> dict[str, float]:
         """One pass over as many cells as there are, then a look at the cells that choose the epoch."""
         epoch, s = self.next_epoch, self.settings
         rng = np.random.default_rng([s.seed, epoch])
@@ -279,7 +297,7 @@ class _Loop:
             if progress is not None:
                 progress({"stage": "batch", "epoch": epoch, "step": step, "steps": self.steps})
         self.next_epoch += 1
-        record: dict[str, Any] = {"epoch": epoch}
+        record: dict[str, float] = {"epoch": epoch}
         record |= {name: round(value / self.steps, 5) for name, value in sums.items()}
         found = self.figures(self.choose_rows)
         record |= {

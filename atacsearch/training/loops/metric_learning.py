@@ -8,10 +8,10 @@ regulariser that small references need.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -24,14 +24,14 @@ from ...model.checkpoints.checkpoint import Model
 from ...model.device import choose_device
 from ...tokens.token_sets import TokenSets
 from ..trainer.batches import Batch, mix, subsample
-from ..trainer.holdout import groups_at, hold_out
+from ..trainer.holdout import hold_out, labelled_rows
 from ..trainer.losses import contrastive_loss, cosine_proxy_loss, triplet_loss
 from ..trainer.optimizer import Optimiser
+from ..trainer.progress import Progress
 from ..trainer.state import RunFolder, fingerprint, origin
 
 LOSSES = ("proxy", "triplet", "contrastive")  # that train the encoder
 SEEN = 64  # training cells of a class from which its mean vector is made
-Progress = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,27 @@ class CelltypeSettings:
     seed: int = 0
 
 
+class CelltypeSummary(TypedDict):
+    """What fine-tuning did.
+
+    Attributes:
+        cells, cells_held_out: cells with a label, and those of them that were held out.
+        held_out: how these were chosen, in words.
+        classes: the labels.
+        epochs_run, best_epoch: how many epochs ran, and the one that was kept, from 0.
+        held_out_loss, held_out_accuracy: in that epoch; accuracy is that of the nearest class mean.
+    """
+
+    cells: int
+    cells_held_out: int
+    held_out: str
+    classes: list[str]
+    epochs_run: int
+    best_epoch: int
+    held_out_loss: float
+    held_out_accuracy: float
+
+
 def train_celltype(
     model: Model,
     sets: TokenSets,
@@ -84,7 +105,7 @@ def train_celltype(
     device: str = "auto",
     restart: bool = False,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> CelltypeSummary:
     """Fine-tune `model` on labelled cells and save it in `out`.
 
     Args:
@@ -99,7 +120,7 @@ def train_celltype(
         progress: called with a record after every step and epoch.
 
     Returns:
-        What was done: cells, classes, how cells were held out, best epoch and its held-out figures.
+        What was done.
 
     Raises:
         InputError: fewer than two classes with two cells or more.
@@ -107,31 +128,21 @@ def train_celltype(
     settings = settings or CelltypeSettings()
     if settings.loss not in LOSSES:
         raise InputError(f"loss '{settings.loss}' is not one of {', '.join(LOSSES)}")
-    rows = np.flatnonzero(
-        [label is not None and n > 0 for label, n in zip(labels, sets.lengths, strict=True)]
-    )
-    classes, codes = np.unique(np.array([str(labels[int(i)]) for i in rows]), return_inverse=True)
+    rows, classes, codes, groups = labelled_rows(sets, labels, batches)
     if len(classes) < 2:
         raise InputError(f"cell-type training needs at least 2 labels, got {classes.tolist()}")
     cells = sets.take(rows)
-    groups = None if batches is None else groups_at(batches, rows)
     train, held, how = hold_out(codes, groups, settings.holdout, settings.seed)
 
-    run = RunFolder(
-        out,
-        fingerprint(
-            {
-                "task": "celltype",
-                "classes": classes.tolist(),
-                "labels": codes.tolist(),
-                "groups": None if groups is None else groups.tolist(),
-                **origin(model),
-                **asdict(settings),
-            },
-            cells,
-        ),
-        restart=restart,
-    )
+    about = {
+        "task": "celltype",
+        "classes": classes.tolist(),
+        "labels": codes.tolist(),
+        "groups": None if groups is None else groups.tolist(),
+        **origin(model),
+        **asdict(settings),
+    }
+    run = RunFolder(out, fingerprint(about, cells), restart=restart)
     model.heads = {}  # they were fitted on what the encoder gave before
     loop = _Loop(model, cells, codes, classes, train, held, settings, choose_device(device), groups)
     if run.state is not None:
@@ -146,13 +157,15 @@ def train_celltype(
             progress({"stage": "celltype", "epochs": settings.epochs, **record})
         run.save(loop=loop.state_dict(), pool_weights=model.pool_weights, own=model.own)
     loop.restore_best()
-    summary = {
+    summary: CelltypeSummary = {
         "cells": len(cells),
         "cells_held_out": len(held),
         "held_out": how,
         "classes": classes.tolist(),
         "epochs_run": loop.next_epoch,
-        **loop.best_record,
+        "best_epoch": int(loop.best_record["best_epoch"]),
+        "held_out_loss": loop.best_record["held_out_loss"],
+        "held_out_accuracy": loop.best_record["held_out_accuracy"],
     }
     model.own["celltype"] = {**asdict(settings), **summary}
     model.save(out)
@@ -197,8 +210,8 @@ class _Loop:
         with torch.no_grad():
             self.proxies.copy_(self._class_means(np.random.default_rng(settings.seed)))
         self.next_epoch = 0
-        self.best: dict[str, Any] | None = None
-        self.best_record: dict[str, Any] = {}
+        self.best: dict[str, Tensor] | None = None
+        self.best_record: dict[str, float] = {}
 
     @property
     def done(self) -> bool:
@@ -206,7 +219,7 @@ class _Loop:
         stale = self.next_epoch - 1 - self.best_record.get("best_epoch", self.next_epoch)
         return self.next_epoch >= self.settings.epochs or stale >= self.settings.patience
 
-    def epoch(self, progress: Progress | None) -> dict[str, Any]:
+    def epoch(self, progress: Progress | None) -> dict[str, float]:
         """One pass over as many cells as there are, then a look at the held-out ones."""
         epoch, s = self.next_epoch, self.settings
         rng = np.random.default_rng([s.seed, epoch])
@@ -226,7 +239,8 @@ class _Loop:
             if progress is not None:
                 progress({"stage": "celltype", "epoch": epoch, "step": step, "steps": self.steps})
         self.next_epoch += 1
-        record = {"epoch": epoch, "loss": round(float(np.mean(losses)), 5), **self._look(rng, generator)}
+        record: dict[str, float] = {"epoch": epoch, "loss": round(float(np.mean(losses)), 5)}
+        record |= self._evaluate(rng, generator)
         if self.best is None or record["held_out_loss"] < self.best_record["held_out_loss"]:
             self.best = {k: v.detach().cpu().clone() for k, v in self.network.state_dict().items()}
             self.best_record = {
@@ -269,7 +283,7 @@ class _Loop:
         return cosine_proxy_loss(vectors, self.proxies, labels, s.temperature, s.smoothing)
 
     @torch.no_grad()
-    def _look(self, rng: np.random.Generator, generator: torch.Generator) -> dict[str, float]:
+    def _evaluate(self, rng: np.random.Generator, generator: torch.Generator) -> dict[str, float]:
         """Loss of the held-out cells, and how many lie nearest to the mean vector of their own class."""
         self.network.eval()
         context = self.model.config.max_position_embeddings

@@ -7,7 +7,6 @@ belongs to its set. No labels are needed, and the sets are streamed: memory does
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from ...tokens.tfidf import inverse_document_frequency
 from ...tokens.token_sets import TokenSets
 from ..trainer.batches import subsample
 from ..trainer.corpus import Corpus
-from ..trainer.distributed import Team, join_team
+from ..trainer.distributed import Processes, join_processes
 from ..trainer.objectives import (
     REPLACEMENTS,
     Anchor,
@@ -40,11 +39,11 @@ from ..trainer.objectives import (
     two_views,
 )
 from ..trainer.optimizer import Optimiser
+from ..trainer.progress import Progress
 from ..trainer.sources import MemorySource
 from ..trainer.state import RunFolder, fingerprint, origin
 from ..trainer.warm_start import warm_start
 
-Progress = Callable[[dict[str, Any]], None]
 POOLINGS = ("auto", "mean", "idf")
 WHOLE = 4  # times `max_tokens`: what the anchor sees of a set, which needs no gradient
 
@@ -109,7 +108,7 @@ def pretrain(
     *,
     device: str = "auto",
     restart: bool = False,
-    team: Team | None = None,
+    processes: Processes | None = None,
     progress: Progress | None = None,
 ) -> Model:
     """Train `model` on unlabelled sets and save it in `out`.
@@ -121,7 +120,7 @@ def pretrain(
         settings: see `PretrainSettings`.
         device: `auto`, `cpu` or `cuda`.
         restart: begin anew where an unfinished run lies in `out`.
-        team: the processes that train together; as `torchrun` says where None.
+        processes: the processes that train together; as `torchrun` says where None.
         progress: called with a record after every step and epoch.
 
     Returns:
@@ -131,40 +130,17 @@ def pretrain(
         InputError: fewer than two sets with two tokens or more.
     """
     settings = settings or PretrainSettings()
-    if team is None:
-        team, device = join_team(device)
+    if processes is None:
+        processes, device = join_processes(device)
     if model.module.discriminator is None:
         raise InputError("pretraining needs a model with a discriminator head")
-    if isinstance(sets, TokenSets):
-        sets = Corpus(
-            [MemorySource(sets)],
-            model.config.n_regions,
-            held_share=settings.holdout,
-            most=settings.max_tokens,
-            seed=settings.seed,
-        )
+    corpus = sets if isinstance(sets, Corpus) else _in_memory(sets, model.config.n_regions, settings)
     model.heads = {}  # they were fitted on what the encoder gave before
-    about = {
-        "task": "pretrain",
-        **asdict(settings),
-        **origin(model),
-        "corpus": sets.digest,
-        "parts": team.size,
-    }
-    key = fingerprint(about)
-    if team.leads:
-        run = RunFolder(out, key, restart=restart)
-    team.wait()
-    if not team.leads:
-        run = RunFolder(out, key, writes=False)
-    team.wait()
+    run = _open_run(out, model, corpus, settings, processes, restart)
     anchored = settings.anchor > 0 and (settings.warm or not _is_noise(model))
     if run.state is None:
-        if settings.warm:
-            run.log(event="warm_start", **warm_start(model, sets.sample, seed=settings.seed))
-        _set_pooling(model, settings.pooling, sets)
-        run.log(event="start", sets=sets.n_sets, tokens=sets.n_tokens, held_out=sets.how, processes=team.size)
-    loop = _Loop(model, sets, settings, choose_device(device), team, anchored)
+        _begin(run, model, corpus, settings, processes)
+    loop = _Loop(model, corpus, settings, choose_device(device), processes, anchored)
     if run.state is not None:
         loop.load_state_dict(run.state["loop"])
         model.pool_weights = run.state["pool_weights"]
@@ -177,16 +153,70 @@ def pretrain(
         loop.save(run)
     loop.restore_best()
     model.own["pretraining"] = asdict(settings) | {
-        "sets": sets.n_sets,
-        "tokens": sets.n_tokens,
-        "held_out": sets.how,
+        "sets": corpus.n_sets,
+        "tokens": corpus.n_tokens,
+        "held_out": corpus.how,
         **loop.best_record,
     }
-    if team.leads:
+    if processes.is_first:
         model.save(out)
     run.log(event="done", epochs_run=loop.next_epoch, **loop.best_record)
     run.finish()
     return model
+
+
+def _in_memory(sets: TokenSets, n_regions: int, settings: PretrainSettings) -> Corpus:
+    """Sets in memory as a corpus."""
+    return Corpus(
+        [MemorySource(sets)],
+        n_regions,
+        held_share=settings.holdout,
+        most=settings.max_tokens,
+        seed=settings.seed,
+    )
+
+
+def _open_run(
+    out: str | Path,
+    model: Model,
+    corpus: Corpus,
+    settings: PretrainSettings,
+    processes: Processes,
+    restart: bool,
+) -> RunFolder:
+    """The folder of the run: the first process makes it, then the others read what it holds."""
+    about = {
+        "task": "pretrain",
+        **asdict(settings),
+        **origin(model),
+        "corpus": corpus.digest,
+        "parts": processes.size,
+    }
+    key = fingerprint(about)
+    if processes.is_first:
+        run = RunFolder(out, key, restart=restart)
+    processes.wait()
+    if not processes.is_first:
+        run = RunFolder(out, key, writes=False)
+    processes.wait()
+    return run
+
+
+def _begin(
+    run: RunFolder, model: Model, corpus: Corpus, settings: PretrainSettings, processes: Processes
+) -> None:
+    """Give a model that no step has changed yet its warm start and its way of pooling."""
+    if settings.warm:
+        done = warm_start(model, corpus.sample, seed=settings.seed)
+        run.log(event="warm_start", **done)
+    _set_pooling(model, settings.pooling, corpus)
+    run.log(
+        event="start",
+        sets=corpus.n_sets,
+        tokens=corpus.n_tokens,
+        held_out=corpus.how,
+        processes=processes.size,
+    )
 
 
 def _is_noise(model: Model) -> bool:
@@ -216,28 +246,28 @@ class _Loop:
         corpus: Corpus,
         settings: PretrainSettings,
         device: torch.device,
-        team: Team,
+        processes: Processes,
         anchored: bool,
     ) -> None:
-        self.model, self.corpus, self.settings, self.team = model, corpus, settings, team
+        self.model, self.corpus, self.settings, self.processes = model, corpus, settings, processes
         self.device = device
         self.anchor = Anchor(model, device) if anchored else None
         self.network = model.module.to(device).train()
         generator = torch.Generator().manual_seed(settings.seed)
         self.projection = Projection(model.dim, generator).to(device) if settings.contrastive else None
         extra = [] if self.projection is None else list(self.projection.parameters())
-        self.least = max(2, 2 * team.size)
+        self.least = max(2, 2 * processes.size)
         self.steps = corpus.n_batches(settings.batch_size, self.least)
         self.optimiser = Optimiser(self.network, settings.lr, settings.epochs * self.steps, extra=extra)
         trained = [m for m in (self.network, self.projection) if m is not None]
-        self.hooks = [hook for module in trained for hook in team.share_gradients(module)]
+        self.hooks = [hook for module in trained for hook in processes.share_gradients(module)]
         self.replacement = Replacement(settings.replacement, settings.replace, corpus.counts)
         precise = settings.precision == "float32" or (settings.precision == "auto" and device.type == "cpu")
         self.half = not precise
         self.next_epoch, self.next_step = 0, 0
         self.sums = {"loss": 0.0, "rtd_loss": 0.0, "anchor": 0.0, "hits": 0.0, "tokens": 0.0, "seconds": 0.0}
         self.best: dict[str, Tensor] | None = None
-        self.best_record: dict[str, Any] = {}
+        self.best_record: dict[str, float] = {}
         self.saved = time.monotonic()
 
     @property
@@ -246,7 +276,7 @@ class _Loop:
         stale = self.next_epoch - 1 - self.best_record.get("best_epoch", self.next_epoch)
         return self.next_epoch >= self.settings.epochs or stale >= self.settings.patience
 
-    def epoch(self, run: RunFolder, progress: Progress | None) -> dict[str, Any]:
+    def epoch(self, run: RunFolder, progress: Progress | None) -> dict[str, float]:
         """The rest of the running epoch, then a look at the held-out sets."""
         epoch, s = self.next_epoch, self.settings
         batches = self.corpus.epoch(s.seed, epoch, s.batch_size, least=self.least, skip=self.next_step)
@@ -260,7 +290,7 @@ class _Loop:
             if progress is not None:
                 progress({"stage": "pretrain", "epoch": epoch, "step": step, "steps": self.steps})
         sums = self.sums
-        record: dict[str, Any] = {"epoch": epoch, "loss": round(sums["loss"] / self.steps, 5)}
+        record: dict[str, float] = {"epoch": epoch, "loss": round(sums["loss"] / self.steps, 5)}
         if s.contrastive or self.anchor is not None:
             record["rtd_loss"] = round(sums["rtd_loss"] / self.steps, 5)
         if self.anchor is not None:
@@ -288,13 +318,13 @@ class _Loop:
 
     def _step(self, sets: TokenSets, epoch: int, step: int) -> None:
         """One step on a batch; each process computes the loss of its own sets."""
-        s, team = self.settings, self.team
+        s, processes = self.settings, self.processes
         rng = np.random.default_rng([s.seed, epoch, step, 2])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         batch = subsample(sets, np.arange(len(sets)), rng, most=s.max_tokens)
         everything = len(batch.tokens)
         replaced, target = self.replacement(batch, generator)
-        batch, (replaced, target) = part_of(batch, team.rank, team.size, replaced, target)
+        batch, (replaced, target) = part_of(batch, processes.rank, processes.size, replaced, target)
         target = target.to(self.device)
         with self._autocast():
             vectors = contextual(self.model, replaced, batch.packing, self.device)
@@ -307,8 +337,8 @@ class _Loop:
                 loss = loss + s.anchor * far + s.contrastive * contrast
         self.optimiser.step(loss)
         hits = ((logits > 0) == (target > 0.5)).sum()
-        told = team.total(torch.stack([t.detach().double() for t in (loss, rtd, far, hits)]))
-        for name, value in zip(("loss", "rtd_loss", "anchor", "hits"), told.tolist(), strict=True):
+        totals = processes.sum(torch.stack([t.detach().double() for t in (loss, rtd, far, hits)]))
+        for name, value in zip(("loss", "rtd_loss", "anchor", "hits"), totals.tolist(), strict=True):
             self.sums[name] += value
         self.sums["tokens"] += everything
 
@@ -317,19 +347,19 @@ class _Loop:
 
         Each process takes its own sets; what they give is added up.
         """
-        s, team = self.settings, self.team
+        s, processes = self.settings, self.processes
         far = contrast = torch.zeros((), device=self.device)
-        views = two_views(sets, rng, most=max(1, s.max_tokens // 2), rank=team.rank, size=team.size)
+        views = two_views(sets, rng, most=max(1, s.max_tokens // 2), rank=processes.rank, size=processes.size)
         used = views[:1] if self.projection is None else views
         halves = [by_row(pooled(self.model, view, self.device), view) for view in used]
         if self.anchor is not None:
-            rows = np.arange(team.rank, len(sets), team.size)
+            rows = np.arange(processes.rank, len(sets), processes.size)
             most = min(self.model.config.max_position_embeddings, WHOLE * s.max_tokens)
             wanted = self.anchor(subsample(sets, rows, rng, most=most))
             far = torch.stack([cosine_distance(half, wanted).sum() for half in halves]).mean() / len(sets)
         if self.projection is not None:
             first, second = (self.projection(half) for half in halves)
-            contrast = nt_xent(first, second, s.temperature) / team.size
+            contrast = nt_xent(first, second, s.temperature) / processes.size
         return far, contrast
 
     def save(self, run: RunFolder) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,29 +9,12 @@ import numpy.typing as npt
 
 from ...model.checkpoints.checkpoint import Model
 from ...tokens.token_sets import TokenSets
-from ..trainer.holdout import groups_at
 from ..trainer.vectors import embed_sets
 from .neighbours import nearest, scores, svd_vectors
 
 Rows = npt.NDArray[np.int64]
+OUR_METHOD, SIMPLE_METHOD = "this model", "TF-IDF + SVD + kNN"  # as model cards name them
 REFERENCE = 20_000  # training items that vote, at the most, so that a card takes seconds
-
-
-def labelled_rows(
-    sets: TokenSets, labels: Sequence[str | None], batches: Sequence[str | None] | None
-) -> tuple[Rows, Rows, npt.NDArray[Any] | None]:
-    """The items that labelled training uses, those with a label and a token.
-
-    Returns:
-        Their rows, the code of each one's label (in sorted order of labels), and its batch (`holdout.NO_GROUP` where
-        it has none) or None.
-    """
-    rows = np.flatnonzero(
-        [label is not None and n > 0 for label, n in zip(labels, sets.lengths, strict=True)]
-    )
-    _, codes = np.unique(np.array([str(labels[int(i)]) for i in rows]), return_inverse=True)
-    groups = None if batches is None else groups_at(batches, rows)
-    return rows, codes.astype(np.int64), groups
 
 
 def compare_held_out(
@@ -59,6 +41,6 @@ def compare_held_out(
     old, new = svd_vectors(reference, query, model.config.n_regions, seed=seed)
     theirs = nearest(old, labels[voters], new)
     return {
-        "this model": scores(labels[held], ours),
-        "TF-IDF + SVD + kNN": scores(labels[held], theirs),
+        OUR_METHOD: scores(labels[held], ours),
+        SIMPLE_METHOD: scores(labels[held], theirs),
     }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from ...errors import InputError
 from ...model.checkpoints.checkpoint import Model
 from ...model.device import choose_device
 from ...readers.options import ReadOptions
-from ..loops.batch_correction import BatchSettings, train_batch
+from ..loops.batch_correction import BatchSettings, BatchSummary, train_batch
 from ..loops.pretraining import PretrainSettings, pretrain
+from ..trainer.progress import Progress
 from ..trainer.state import check_out
 from ..trainer.warm_start import warm_start
 from .card import Card, sources, write_card
@@ -23,7 +24,6 @@ from .options import BatchOptions
 from .plan import describe, duration, expect, time_steps, time_warm_start
 from .trained import Trained
 
-Progress = Callable[[dict[str, Any]], None]
 MEANING = {
     "ilisi": "iLISI, median: effective number of batches among neighbours",
     "mixed": "batches mixed: (mean iLISI - 1) over that of perfect mixing of all cells",
@@ -99,8 +99,8 @@ def batch_files(
         )
     model, summary = _correct(run, Path(out), progress)
     write_card(model, out, _card(run, batch, summary, uneven, command))
-    summary |= {} if uneven is None else {"composition": uneven}
-    return Trained(Path(out), model.digest, summary, (_in_words(out, summary),))
+    told = {**summary, **({} if uneven is None else {"composition": uneven})}
+    return Trained(Path(out), model.digest, told, (_in_words(out, summary),))
 
 
 def settings_of(options: BatchOptions) -> BatchSettings:
@@ -150,7 +150,7 @@ def _learn_unlabelled(run: _Run, folder: Path, progress: Progress | None) -> Non
         warm_start(work.model, work.sets, seed=run.settings.seed)
 
 
-def _correct(run: _Run, folder: Path, watch: Progress | None) -> tuple[Model, dict[str, Any]]:
+def _correct(run: _Run, folder: Path, watch: Progress | None) -> tuple[Model, BatchSummary]:
     return train_batch(
         run.work.model,
         run.work.sets,
@@ -185,7 +185,7 @@ def _plan(run: _Run, notify: Notify) -> None:
 
 
 def _card(
-    run: _Run, batch: str, summary: dict[str, Any], uneven: dict[str, Any] | None, command: str | None
+    run: _Run, batch: str, summary: BatchSummary, uneven: Composition | None, command: str | None
 ) -> Card:
     label, found = run.options.label, {b for b in run.batches if b is not None}
     notes = [f"{name}: {MEANING[name]}." for name in summary["after"]]
@@ -207,7 +207,7 @@ def _card(
     )
 
 
-def _in_words(out: str | Path, summary: dict[str, Any]) -> str:
+def _in_words(out: str | Path, summary: BatchSummary) -> str:
     """The outcome in one line."""
     changes = ", ".join(
         f"{name.replace('_', ' ')} {summary['before'][name]:.3f} -> {value:.3f}"
@@ -217,13 +217,20 @@ def _in_words(out: str | Path, summary: dict[str, Any]) -> str:
     return f"{out}: {summary['cells']:,} cells, {len(summary['batches'])} batches; {changes}"
 
 
-def composition(batches: Sequence[str | None], labels: Sequence[str | None]) -> dict[str, Any]:
-    """How much the batches differ in what they are made of.
+class Composition(TypedDict):
+    """How much batches differ in what they are made of.
 
-    Returns:
-        `distance`: mean total-variation distance between the label shares of a batch and of all other cells;
-        `alone`: labels that one batch alone has.
+    Attributes:
+        distance: mean total-variation distance between the label shares of a batch and of all other cells.
+        alone: labels that one batch alone has.
     """
+
+    distance: float
+    alone: list[str]
+
+
+def composition(batches: Sequence[str | None], labels: Sequence[str | None]) -> Composition:
+    """How much the batches differ in what they are made of; cells without a batch or a label are left out."""
     pairs = [(b, x) for b, x in zip(batches, labels, strict=True) if b is not None and x is not None]
     names, codes = np.unique([b for b, _ in pairs], return_inverse=True)
     kinds, classes = np.unique([x for _, x in pairs], return_inverse=True)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from ...model.checkpoints.checkpoint import Model
 from ...readers.options import ReadOptions
 from ...tokens.token_sets import TokenSets
 from ..bulk.fit import fit_plain, fit_residual
 from ..bulk.labels import LabelTable
-from ..bulk.train import BulkSettings, check_labels, train_bulk
+from ..bulk.train import BulkSettings, BulkSummary, check_labels, train_bulk
 from ..loops.pretraining import PretrainSettings, pretrain
+from ..trainer.progress import Progress
 from ..trainer.state import check_out
 from ..trainer.warm_start import warm_start
 from .card import Card, sources, write_card
@@ -22,8 +22,6 @@ from .inputs import Notify, Training, prepare, say_groups, silent
 from .options import BulkOptions
 from .plan import describe, duration, size
 from .trained import Trained
-
-Progress = Callable[[dict[str, Any]], None]
 
 
 def bulk_files(
@@ -121,7 +119,7 @@ def _card(
     work: Training,
     labels: Sequence[str],
     settings: BulkSettings,
-    summary: dict[str, Any],
+    summary: BulkSummary,
     command: str | None,
 ) -> Card:
     return Card(
@@ -146,7 +144,7 @@ def _card(
     )
 
 
-def _in_words(out: str | Path, summary: dict[str, Any]) -> Iterator[str]:
+def _in_words(out: str | Path, summary: BulkSummary) -> Iterator[str]:
     """The outcome, a line a label."""
     yield f"{out}: {summary['files']:,} files; held out to choose: {summary['held_out']}"
     for label, found in summary["labels"].items():

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...model.checkpoints.checkpoint import Model
 from ..trainer.plot import PLOT
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ...readers.items import Items
 
 CARD = "README.md"
+Row = Mapping[str, str | int | float | None]  # of a table
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,15 @@ class Card:
     """
 
     task: str
-    data: Sequence[Mapping[str, Any]]
+    data: Sequence[Row]
     split: str
-    figures: Mapping[str, Mapping[str, float]]
-    settings: Mapping[str, Any]
+    figures: Mapping[str, Mapping[str, float | None]]
+    settings: Mapping[str, object]
     notes: Sequence[str] = field(default_factory=tuple)
     command: str | None = None
 
 
-def sources(items: Sequence[Items], use: str = "training") -> list[dict[str, Any]]:
+def sources(items: Sequence[Items], use: str = "training") -> list[dict[str, str | int]]:
     """A row for each source of items: what it is, how much, and the digest of what was read."""
     return [
         {
@@ -125,13 +126,13 @@ def write_card(model: Model, out: str | Path, card: Card) -> Path:
     return target
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _table(rows: Sequence[Row]) -> list[str]:
     """Rows as a Markdown table; a column that a row lacks stays empty there."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     if not columns:
         return ["None."]
 
-    def cell(value: Any) -> str:
+    def cell(value: str | int | float | None) -> str:
         text = (
             f"{value:,}" if isinstance(value, int) else f"{value:.3f}" if isinstance(value, float) else value
         )

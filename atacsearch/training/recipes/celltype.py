@@ -6,21 +6,20 @@ encoder fine-tuned), held-out items are compared with a simple method, and a mod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...model.device import choose_device
 from ...readers.options import ReadOptions
 from ..class_head.cross_fit import FOLDS, drawn_for_folds
-from ..class_head.train import train_class_head
-from ..loops.metric_learning import CelltypeSettings, train_celltype
+from ..class_head.train import HeadSummary, train_class_head
+from ..loops.metric_learning import CelltypeSettings, CelltypeSummary, train_celltype
 from ..loops.pretraining import PretrainSettings, pretrain
-from ..metrics.comparison import compare_held_out, labelled_rows
-from ..trainer.holdout import hold_out
+from ..metrics.comparison import compare_held_out
+from ..trainer.holdout import hold_out, labelled_rows
+from ..trainer.progress import Progress
 from ..trainer.state import check_out
 from ..trainer.warm_start import warm_start
 from .card import Card, sources, write_card
@@ -28,8 +27,6 @@ from .inputs import Notify, Training, prepare, say_groups, silent
 from .options import CelltypeOptions
 from .plan import describe, duration, expect, time_head, time_steps, time_warm_start
 from .trained import Trained
-
-Progress = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -166,7 +163,7 @@ def _learn_unlabelled(run: _Run, folder: Path, progress: Progress | None) -> Non
         warm_start(work.model, work.all_sets, seed=run.settings.seed)
 
 
-def _fine_tune(run: _Run, folder: Path, watch: Progress | None) -> dict[str, Any]:
+def _fine_tune(run: _Run, folder: Path, watch: Progress | None) -> HeadSummary | CelltypeSummary:
     """Fit the head or train the encoder; the checkpoint lies in `folder` then."""
     work, options = run.work, run.options
     if run.fits_head:
@@ -228,15 +225,15 @@ def _plan(run: _Run, notify: Notify) -> None:
 
 def _figures(
     run: _Run, summary: Mapping[str, Any]
-) -> tuple[Mapping[str, Mapping[str, float]], dict[str, Any]]:
+) -> tuple[Mapping[str, Mapping[str, float]], dict[str, object]]:
     """Held-out figures of the model and of the simple method, and the settings that made them."""
     settings, work = run.settings, run.work
     if run.fits_head:
         return summary["figures"], {"loss": "head", "seed": settings.seed}
-    rows, codes, groups = labelled_rows(work.sets, run.labels, run.batches)
+    rows, classes, codes, groups = labelled_rows(work.sets, run.labels, run.batches)
     train, held, _ = hold_out(codes, groups, settings.holdout, settings.seed)
-    names = np.array(summary["classes"])[codes]
-    figures = compare_held_out(work.model, work.sets.take(rows), names, train, held, settings.seed)
+    sets, names = work.sets.take(rows), classes[codes]
+    figures = compare_held_out(work.model, sets, names, train, held, settings.seed)
     return figures, asdict(settings)
 
 
@@ -271,7 +268,7 @@ def _card(
     run: _Run,
     summary: Mapping[str, Any],
     figures: Mapping[str, Mapping[str, float]],
-    shown: dict[str, Any],
+    shown: dict[str, object],
     command: str | None,
 ) -> Card:
     work = run.work

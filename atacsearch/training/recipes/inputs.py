@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from ...model.checkpoints.checkpoint import Model, load_model, new_model
 from ...model.config import sized_config
 from ...spelling import did_you_mean
 from ...tokens.token_sets import TokenSets
-from ..trainer.distributed import Team
+from ..trainer.distributed import Processes
 from ..trainer.sources import FileSource
 from .card import remember_parent, sources
 from .options import RunOptions
@@ -156,9 +156,9 @@ def prepare_corpus(
     options: RunOptions,
     read: ReadOptions | None = None,
     *,
-    team: Team | None = None,
+    processes: Processes | None = None,
     notify: Notify = silent,
-) -> tuple[Model, bool, list[FileSource], list[dict[str, Any]]]:
+) -> tuple[Model, bool, list[FileSource], list[dict[str, str | int]]]:
     """Make or load the model and turn every input into token files that can be streamed.
 
     Token files (`.parquet`, of `atacsearch tokenize`) are taken as they are; others are tokenised into `folder`,
@@ -166,9 +166,9 @@ def prepare_corpus(
 
     Args:
         inputs: token files, h5ad, fragments, BED files or manifests.
-        folder: for the token files that are made; the first process of the team writes.
+        folder: for the token files that are made; the first process writes.
         options, read, notify: as for `prepare`.
-        team: the processes that train together.
+        processes: the processes that train together.
 
     Returns:
         The model with a discriminator, whether its weights are random, the sources, and rows for the model card.
@@ -176,7 +176,7 @@ def prepare_corpus(
     Raises:
         InputError: as for `prepare`; or there are only token files, and neither universe nor model is given.
     """
-    team = team or Team()
+    processes = processes or Processes()
     others = [path for path in inputs if Path(path).suffix != ".parquet"]
     if not others and options.universe is None and options.model is None:
         raise InputError(
@@ -184,9 +184,9 @@ def prepare_corpus(
             "or --model"
         )
     start = _begin(others, options.universe, options.model, read, notify)
-    if team.leads:
+    if processes.is_first:
         folder.mkdir(parents=True, exist_ok=True)
-    corpus = _TokenFiles(folder, start, team, notify)
+    corpus = _TokenFiles(folder, start, processes, notify)
     for path in inputs:
         corpus.add(path)
     corpus.add_beds()
@@ -197,10 +197,10 @@ def prepare_corpus(
 class _TokenFiles:
     """Token files of a corpus, one a source, and their rows for the model card."""
 
-    def __init__(self, folder: Path, start: _Start, team: Team, notify: Notify) -> None:
-        self.folder, self.start, self.team, self.notify = folder, start, team, notify
+    def __init__(self, folder: Path, start: _Start, processes: Processes, notify: Notify) -> None:
+        self.folder, self.start, self.processes, self.notify = folder, start, processes, notify
         self.found: list[FileSource] = []
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[dict[str, str | int]] = []
         self.counting: str | None = None
         self._beds: list[Items] = []
 
@@ -251,11 +251,11 @@ class _TokenFiles:
         from ...tokens.token_sets import write_sets
 
         target = self.folder / f"{len(self.found)}.parquet"
-        if self.team.leads:
+        if self.processes.is_first:
             write_sets(parts, target)
         else:
             deque(parts, maxlen=0)  # the others read on, to know what the first process knows
-        self.team.wait()
+        self.processes.wait()
         self.found.append(FileSource(target, self.start.regions.digest, name))
 
 

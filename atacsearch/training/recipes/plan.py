@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,9 +21,9 @@ from ...model.checkpoints.checkpoint import Model
 from ...tokens.tfidf import inverse_document_frequency
 from ...tokens.token_sets import TokenSets
 from ..class_head.fit import MOST_CELLS, fit_head
+from ..trainer.progress import Progress, Record
 from ..trainer.warm_start import warm_start
 
-Progress = Callable[[dict[str, Any]], None]
 COPIES = 5  # of the parameters: weights, gradients, two moments of AdamW, the best epoch so far
 
 
@@ -51,7 +50,7 @@ class Timing:
     before: float
 
 
-def time_steps(run: Callable[[Path, Progress], Any], *, seconds: float = 3.0, most: int = 50) -> Timing:
+def time_steps(run: Callable[[Path, Progress], object], *, seconds: float = 3.0, most: int = 50) -> Timing:
     """Start `run`, time its steps and stop it.
 
     Args:
@@ -68,10 +67,10 @@ def time_steps(run: Callable[[Path, Progress], Any], *, seconds: float = 3.0, mo
         ValueError: the run ended without having reported a step.
     """
     times: list[float] = []
-    first: dict[str, Any] = {}
+    first: Record = {}
     began = time.perf_counter()
 
-    def watch(record: dict[str, Any]) -> None:
+    def watch(record: Record) -> None:
         if "steps" not in record:
             if times:
                 raise _Enough
@@ -90,7 +89,9 @@ def time_steps(run: Callable[[Path, Progress], Any], *, seconds: float = 3.0, mo
     if not times:
         raise ValueError("the run reported no step")
     gaps = np.diff(times) if len(times) > 1 else np.array([ended - began])
-    return Timing(first["stage"], first["steps"], float(np.median(gaps)), len(times), times[0] - began)
+    stage, steps = str(first["stage"]), first["steps"]
+    assert isinstance(steps, int)
+    return Timing(stage, steps, float(np.median(gaps)), len(times), times[0] - began)
 
 
 def time_warm_start(model: Model, sets: TokenSets, seed: int, *, most: int = 2000) -> float:

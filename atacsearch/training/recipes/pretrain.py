@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from ...errors import InputError
 from ...model.checkpoints.checkpoint import Model
@@ -21,7 +20,8 @@ from ...model.device import choose_device
 from ...readers.options import ReadOptions
 from ..loops.pretraining import PretrainSettings, pretrain
 from ..trainer.corpus import Corpus
-from ..trainer.distributed import Team, join_team
+from ..trainer.distributed import Processes, join_processes
+from ..trainer.progress import Progress
 from ..trainer.state import check_out
 from .card import Card, write_card
 from .inputs import Notify, prepare_corpus, silent
@@ -29,7 +29,6 @@ from .options import PretrainOptions
 from .plan import describe, duration, expect, size, time_steps, time_warm_start
 from .trained import Trained
 
-Progress = Callable[[dict[str, Any]], None]
 MADE = ".atacsearch-tokens"  # folder, in that of the model, of the token files that training makes for itself
 
 
@@ -56,8 +55,8 @@ def pretrain_files(
         progress: called with a record after every step and epoch.
     """
     check_out(out)
-    team, device = join_team(options.device)
-    if not team.leads:
+    processes, device = join_processes(options.device)
+    if not processes.is_first:
         notify, progress = silent, None
     settings = settings_of(options)
     with ExitStack() as stack:
@@ -65,9 +64,11 @@ def pretrain_files(
         if options.dry_run:
             made = stack.enter_context(tempfile.TemporaryDirectory(prefix="atacsearch-dry-run-"))
             folder = Path(made)
-        elif team.leads:
+        elif processes.is_first:
             stack.push(_no_remains(folder))
-        model, fresh, found, rows = prepare_corpus(inputs, folder, options, read, team=team, notify=notify)
+        model, fresh, found, rows = prepare_corpus(
+            inputs, folder, options, read, processes=processes, notify=notify
+        )
         settings = settings if fresh else replace(settings, warm=False)
         corpus = Corpus(
             found,
@@ -80,10 +81,17 @@ def pretrain_files(
             _plan(model, corpus, settings, str(choose_device(device)), notify)
             return Trained(Path(out))
         pretrain(
-            model, corpus, out, settings, device=device, restart=options.restart, team=team, progress=progress
+            model,
+            corpus,
+            out,
+            settings,
+            device=device,
+            restart=options.restart,
+            processes=processes,
+            progress=progress,
         )
     figures = _figures(model)
-    if team.leads:
+    if processes.is_first:
         shutil.rmtree(folder)
         write_card(model, out, _card(corpus, settings, figures, rows, command))
     log = Path(out) / "training.jsonl"
@@ -139,7 +147,9 @@ def _plan(model: Model, corpus: Corpus, settings: PretrainSettings, device: str,
         notify(f"warm start: expected {duration(time_warm_start(model, corpus.sample, settings.seed))}")
     how = replace(settings, warm=False)
     timing = time_steps(
-        lambda folder, watch: pretrain(model, corpus, folder, how, device=device, team=Team(), progress=watch)
+        lambda folder, watch: pretrain(
+            model, corpus, folder, how, device=device, processes=Processes(), progress=watch
+        )
     )
     for line in expect(timing, settings.epochs, device):
         notify(line)
@@ -160,7 +170,7 @@ def _card(
     corpus: Corpus,
     settings: PretrainSettings,
     figures: dict[str, dict[str, float]],
-    rows: list[dict[str, Any]],
+    rows: list[dict[str, str | int]],
     command: str | None,
 ) -> Card:
     return Card(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Team:
+class Processes:
     """The processes of one run; alone where there is one.
 
     Attributes:
@@ -28,11 +28,11 @@ class Team:
     size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_first(self) -> bool:
         """Whether this process writes files and speaks."""
         return self.rank == 0
 
-    def total(self, value: Tensor) -> Tensor:
+    def sum(self, value: Tensor) -> Tensor:
         """The sum of a tensor over all processes."""
         if self.size > 1:
             value = value.clone()
@@ -64,22 +64,22 @@ def _add_up(parameter: Tensor) -> None:
     torch.distributed.all_reduce(parameter.grad)
 
 
-def join_team(device: str) -> tuple[Team, str]:
+def join_processes(device: str) -> tuple[Processes, str]:
     """Join the processes that `torchrun` started, if it started this one.
 
     Args:
         device: `auto`, `cpu` or `cuda`, as the user said.
 
     Returns:
-        The team, and the device of this process: its own GPU where there are GPUs.
+        The processes, and the device of this process: its own GPU where there are GPUs.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        return Team(), device
+        return Processes(), device
     gpu = device != "cpu" and torch.cuda.is_available()
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if gpu else "gloo")
     if gpu:
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(device)
-    return Team(torch.distributed.get_rank(), size), device if gpu else "cpu"
+    return Processes(torch.distributed.get_rank(), size), device if gpu else "cpu"

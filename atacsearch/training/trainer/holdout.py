@@ -1,4 +1,4 @@
-"""Which cells early stopping looks at: a whole group where there are enough, else a stratified sample."""
+"""Which items training uses, and which of them it holds out: a whole group where there are enough, else a sample."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import InputError
+from ...tokens.token_sets import TokenSets
 
 NO_GROUP = ""  # of an item whose donor, library or collection nobody stated: it trains, and is never held out
 MIN_GROUPS = 3  # with two groups, holding one out would cost half of the reference
@@ -19,6 +20,23 @@ def groups_at(groups: Sequence[str | None], rows: npt.NDArray[np.int64]) -> npt.
     return np.array(
         [NO_GROUP if groups[int(i)] is None else str(groups[int(i)]) for i in rows], dtype=np.str_
     )
+
+
+def labelled_rows(
+    sets: TokenSets, labels: Sequence[str | None], batches: Sequence[str | None] | None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.str_], npt.NDArray[np.int64], npt.NDArray[np.str_] | None]:
+    """The items that labelled training uses: those with a label and a token.
+
+    Returns:
+        [m] their rows; [K] the labels that there are, sorted; [m] the code of each item's label; [m] its batch
+        (`NO_GROUP` where it has none), or None without `batches`.
+    """
+    rows = np.flatnonzero(
+        [label is not None and n > 0 for label, n in zip(labels, sets.lengths, strict=True)]
+    )
+    classes, codes = np.unique(np.array([str(labels[int(i)]) for i in rows]), return_inverse=True)
+    groups = None if batches is None else groups_at(batches, rows)
+    return rows, classes, codes.astype(np.int64), groups
 
 
 def names_of(groups: npt.NDArray[Any] | None) -> list[str]:

@@ -65,7 +65,7 @@ class RunFolder:
         path: folder, made where it is not there.
         key: `fingerprint` of this run. A state of another run there is refused unless `restart`.
         restart: forget what an earlier run left.
-        writes: off for a process that only reads the state, since another one of its team writes.
+        writes: off for a process that only reads the state, since another process writes.
 
     Raises:
         InputError: the folder holds an unfinished run with other settings or data.

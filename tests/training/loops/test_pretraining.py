@@ -25,7 +25,7 @@ from atacsearch.training.recipes.options import PretrainOptions
 from atacsearch.training.recipes.pretrain import pretrain_files
 from atacsearch.training.trainer.batches import subsample
 from atacsearch.training.trainer.corpus import Corpus
-from atacsearch.training.trainer.distributed import Team
+from atacsearch.training.trainer.distributed import Processes
 from atacsearch.training.trainer.objectives import (
     Replacement,
     cosine_distance,
@@ -316,7 +316,7 @@ pretrain(fresh(), sets_of(60), Path(sys.argv[1]), settings, device="cpu")
 def test_two_processes_train_as_one_with_the_whole_batch(tmp_path: Path) -> None:
     alone = fresh()
     settings = PretrainSettings(epochs=2, batch_size=16, lr=2e-3)
-    pretrain(alone, sets_of(60), tmp_path / "one", settings, device="cpu", team=Team())
+    pretrain(alone, sets_of(60), tmp_path / "one", settings, device="cpu", processes=Processes())
     script = tmp_path / "worker.py"
     script.write_text(WORKER)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

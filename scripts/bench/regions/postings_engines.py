@@ -4,16 +4,18 @@ All are made of the same shards and answer the same questions with the same rows
 the regions of one query, and how many of them. Real: the shared hg19 BED files over a universe of all their regions.
 Synthetic: files that are independent of each other, each region open in as many of them as among the real files.
 
-    python scripts/bench/postings_engines.py --folder WORK --json postings_engines.json
+    python scripts/bench/regions/postings_engines.py --folder WORK --json postings_engines.json
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,9 +26,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-from measuring import Row, finish, options
-from overlap import bulk
-from quality_bench.datasets import shared_data
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of `bench`
 
 import atacsearch
 from atacsearch.arrow import numbers_of
@@ -36,6 +37,9 @@ from atacsearch.store.postings.build import build, token_pieces
 from atacsearch.store.postings.reader import Postings
 from atacsearch.store.types import Batch, Source
 from atacsearch.tokens.token_sets import TokenSets
+from bench.common.measuring import Fields, Row, finish, options
+from bench.common.paths import shared_data
+from bench.regions.overlap import bulk
 
 KIND = "bedfiles"
 DIGEST = "u" * 64
@@ -276,7 +280,7 @@ def measure(case: str, sets: TokenSets, work: Path) -> list[Row]:
         size = engine.make(index, entries, work)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         facts = {"postings": n, "mb": round(size / 1e6, 2), "bytes_per_posting": round(size / n, 4)}
-        common = {"ours": engine is ENGINES[0], "threads": 1}
+        common: Fields = {"ours": engine is ENGINES[0], "threads": 1}
         rows.append(
             Row(
                 f"{case}: build",
@@ -347,7 +351,7 @@ def main() -> None:
     rows: list[Row] = []
     cases: list[tuple[str, Callable[[], TokenSets]]] = [(f"{len(paths)} hg19 BED files", lambda: sets)]
     for n_files, step in SYNTHETIC[: 1 if args.quick else None]:
-        cases.append((f"{n_files:,} synthetic files", lambda n=n_files, s=step: synthetic(share[::s], n)))
+        cases.append((f"{n_files:,} synthetic files", partial(synthetic, share[::step], n_files)))
     for case, make in cases:
         with tempfile.TemporaryDirectory(dir=folder) as work:
             rows += measure(case, make(), Path(work))
