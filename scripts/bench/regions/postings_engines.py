@@ -281,18 +281,9 @@ def measure(case: str, sets: TokenSets, work: Path) -> list[Row]:
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         facts = {"postings": n, "mb": round(size / 1e6, 2), "bytes_per_posting": round(size / n, 4)}
         common: Fields = {"ours": engine is ENGINES[0], "threads": 1}
-        rows.append(
-            Row(
-                f"{case}: build",
-                engine.name,
-                [wall],
-                cpu=[cpu],
-                size=n,
-                per="postings",
-                facts=facts,
-                **common,
-            )
-        )
+        built = Row(f"{case}: build", engine.name, [wall], cpu=[cpu], facts=facts, **common)
+        built.size, built.per = n, "postings"
+        rows.append(built)
         wall = time.perf_counter()
         ask = engine.open(work)
         answers = [ask(single[0])]
