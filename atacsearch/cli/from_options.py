@@ -88,7 +88,7 @@ def _plain(hint: Any) -> Any:
     return hint
 
 
-def _kind(hint: Any, about: Option) -> tuple[click.ParamType | None, bool]:
+def _kind(hint: Any, about: Option) -> tuple[click.ParamType[Any] | None, bool]:
     """The click type, and whether the option is a flag."""
     if about.choices is not None:
         return click.Choice(about.choices), False

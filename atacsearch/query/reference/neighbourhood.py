@@ -67,7 +67,7 @@ def neighbour_scores(
     totals = np.full((len(codes), n_classes), FLOOR)
     rows = np.broadcast_to(np.arange(len(codes))[:, None], codes.shape)
     np.add.at(totals, (rows[votes], codes[votes]), weights[votes])
-    return np.log(totals) - (nearest / width)[:, None]
+    return np.asarray(np.log(totals) - (nearest / width)[:, None], np.float64)
 
 
 def fit_neighbourhood(

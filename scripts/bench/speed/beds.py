@@ -128,7 +128,7 @@ LOOP = (
     + """
 import anndata
 from atacsearch.tokens.universe import Universe
-from atacsearch.readers.h5ad import read_peaks
+from atacsearch.readers.matrices.h5ad import read_peaks
 from atacsearch.readers.report import ReadReport
 regions = Universe.from_bed(universe, genome="hg38")
 cells = anndata.read_h5ad(path)
