@@ -8,16 +8,14 @@ from typing import Any
 import click
 
 from ...training.recipes.options import BatchOptions
-from ..from_options import options_of
 from ..options import debug_option, read_options, reader_options
-from .options import folder_option, run_recipe
+from .options import recipe_options, run_recipe
 
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="REF...")
 @click.option("--batch", required=True, metavar="COLUMN", help="Column of donor, library or replicate.")
-@folder_option
-@options_of(BatchOptions)
+@recipe_options(BatchOptions, first=("label",))
 @reader_options
 @debug_option
 def batch(inputs: tuple[str, ...], batch: str, out: Path, reading: dict[str, Any], **options: Any) -> None:

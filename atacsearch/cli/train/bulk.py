@@ -8,9 +8,8 @@ from typing import Any
 import click
 
 from ...training.recipes.options import BulkOptions
-from ..from_options import options_of
 from ..options import debug_option, read_options, reader_options
-from .options import folder_option, run_recipe
+from .options import recipe_options, run_recipe
 
 
 def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -28,8 +27,7 @@ def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     metavar="A,B",
     help="Label columns, separated by commas or repeated, such as cell_type,assay,target.",
 )
-@folder_option
-@options_of(BulkOptions)
+@recipe_options(BulkOptions, first=("group", "unlabelled"))
 @reader_options
 @debug_option
 def bulk(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..from_options import options_of
 from .command_line import command_line
 
 if TYPE_CHECKING:
+    from ...training.recipes.options import RunOptions
     from ...training.recipes.trained import Trained
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,6 +29,20 @@ def folder_option(command: F) -> F:
         type=click.Path(file_okay=False, path_type=Path),
         help="Folder of the trained model.",
     )(command)
+
+
+def recipe_options(table: type[RunOptions], *, first: Sequence[str] = ()) -> Callable[[F], F]:
+    """The options of a recipe: `first`, the folder, what the model starts from, its own, and how it computes."""
+    start = ("universe", "model", "size", "seed", "dry_run", "restart")
+    last = ("warm_start", "device")
+
+    def decorate(command: F) -> F:
+        command = options_of(table, only=last)(command)
+        command = options_of(table, skip=(*first, *start, *last))(command)
+        command = folder_option(options_of(table, only=start)(command))
+        return options_of(table, only=first)(command)
+
+    return decorate
 
 
 def run_recipe(recipe: Callable[..., Trained]) -> None:

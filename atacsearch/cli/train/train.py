@@ -8,10 +8,9 @@ from typing import Any
 import click
 
 from ...training.recipes.options import CelltypeOptions, PretrainOptions
-from ..from_options import options_of
 from ..lazy import LazyCommand, LazyGroup
 from ..options import debug_option, read_options, reader_options
-from .options import folder_option, run_recipe
+from .options import recipe_options, run_recipe
 
 
 @click.group(
@@ -41,8 +40,7 @@ def train() -> None:
 
 @train.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@folder_option
-@options_of(PretrainOptions)
+@recipe_options(PretrainOptions)
 @reader_options
 @debug_option
 def pretrain(inputs: tuple[str, ...], out: Path, reading: dict[str, Any], **options: Any) -> None:
@@ -67,8 +65,7 @@ def pretrain(inputs: tuple[str, ...], out: Path, reading: dict[str, Any], **opti
 @train.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="REF...")
 @click.option("--label", required=True, metavar="COLUMN", help="Column of the labels, such as cell_type.")
-@folder_option
-@options_of(CelltypeOptions)
+@recipe_options(CelltypeOptions, first=("batch", "unlabelled"))
 @reader_options
 @debug_option
 def celltype(inputs: tuple[str, ...], label: str, out: Path, reading: dict[str, Any], **options: Any) -> None:

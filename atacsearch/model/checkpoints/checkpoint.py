@@ -49,7 +49,8 @@ class Model:
         path: the folder it came from, None for a model in memory.
         own: our own fields (`genome`, `counting`, `pooling`, provenance).
         pool_weights: [V + 7] float32 weight of each token in the pooled vector; None is the plain mean.
-        heads: label -> head that gives a further vector of a cell or a BED file, see `heads`.
+        heads: label -> head that gives a further vector of a cell (`ClassHead`) or a BED file (`PlainHead`,
+            `ResidualHead`).
         bare: an encoder alone, whose tensors are named without `atacformer.` in front.
     """
 

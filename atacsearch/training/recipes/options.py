@@ -24,12 +24,12 @@ class RunOptions:
     model: str | Path | None = option(None, "Go on from this checkpoint.", metavar="BASE", text=True)
     size: Size = option("tiny", "Size of a fresh model; base is the paper's.", choices=SIZES)
     seed: int = option(0, "Seed of everything random.", minimum=0, maximum=2**32 - 1)
-    device: str = option("auto", "Where the encoder runs.", metavar="auto|cpu|cuda")
     dry_run: bool = option(
         False, "Say sizes, steps and the expected time, from a few timed steps; write nothing."
     )
     restart: bool = option(False, "Begin anew where an unfinished run lies in the output folder.")
     warm_start: bool = option(True, WARM, flag="--warm-start/--no-warm-start")
+    device: str = option("auto", "Where the encoder runs.", metavar="auto|cpu|cuda")
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
@@ -89,15 +89,15 @@ class CelltypeOptions(RunOptions):
         multiple=True,
         text=True,
     )
+    epochs: int | None = option(None, "Passes over the cells, at the most [default: 8].", minimum=1)
+    batch_size: int | None = option(None, "Cells a step [default: 64].", minimum=4)
+    lr: float | None = option(None, "Peak learning rate [default: 1e-3].", above=0, maximum=1)
     loss: Literal["head", "proxy", "triplet", "contrastive"] = option(
         "head",
         "head: leave the encoder, fit a head whose vector transfers the label. Others train the encoder: a "
         "cosine softmax, the published triplet loss, or a supervised contrastive one.",
         choices=("head", "proxy", "triplet", "contrastive"),
     )
-    epochs: int | None = option(None, "Passes over the cells, at the most [default: 8].", minimum=1)
-    batch_size: int | None = option(None, "Cells a step [default: 64].", minimum=4)
-    lr: float | None = option(None, "Peak learning rate [default: 1e-3].", above=0, maximum=1)
     pretrain_epochs: int = option(
         0, "Epochs of replaced-token detection on the same input before fine-tuning.", minimum=0
     )
