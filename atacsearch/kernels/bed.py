@@ -22,6 +22,93 @@ N_REASONS = len(REASONS)
 _MAX = 2**31 - 1
 
 
+def _coordinate(
+    buffer: Numbers, pos: int, delimiter: int, blank: bool, column: int
+) -> tuple[int, int, int, int]:
+    """Read the column after the delimiter at `pos`: 0 for the start, 1 for the end of a region.
+
+    Returns:
+        (place after the digits, value, reason why the line is none or 0, whether `bed_bytes` writes it otherwise).
+    """
+    pos += 1
+    while blank and (buffer[pos] == 32 or buffer[pos] == 9):
+        pos += 1
+    first = pos
+    value = 0
+    while 48 <= buffer[pos] < 58:
+        value = value * 10 + (buffer[pos] - 48)
+        pos += 1
+    b = buffer[pos]
+    ends_line = b == 10 or b == 13
+    ends_field = ends_line or b == delimiter or (blank and b == 9)
+    reason = 0
+    if pos == first and ends_line:
+        reason = 1
+    elif pos == first or not ends_field:
+        reason = 2 + column
+        if b == 45 and pos == first and 48 <= buffer[pos + 1] < 58:
+            reason = 4 if column == 0 else 5
+    elif pos - first > 10 or value > _MAX:
+        reason = 6
+    elif column == 0 and ends_line:
+        reason = 1
+    unusual = 1 if buffer[first] == 48 and pos - first > 1 else 0
+    return pos, value, reason, unusual
+
+
+def _is_header(buffer: Numbers, line: int, stop: int) -> bool:
+    """Whether the line `[line, stop)` is blank, `#…`, `track …` or `browser …`."""
+    found = buffer[line] == 35
+    if not found:
+        found = True
+        for i in range(line, stop):
+            if buffer[i] > 32:
+                found = False
+                break
+    if not found:
+        found = (  # "track" and white space
+            line + 5 < stop
+            and buffer[line] == 116
+            and buffer[line + 1] == 114
+            and buffer[line + 2] == 97
+            and buffer[line + 3] == 99
+            and buffer[line + 4] == 107
+            and buffer[line + 5] <= 32
+        )
+    if not found:
+        found = (  # "browser" and white space
+            line + 7 < stop
+            and buffer[line] == 98
+            and buffer[line + 1] == 114
+            and buffer[line + 2] == 111
+            and buffer[line + 3] == 119
+            and buffer[line + 4] == 115
+            and buffer[line + 5] == 101
+            and buffer[line + 6] == 114
+            and buffer[line + 7] <= 32
+        )
+    return found
+
+
+def _find_name(
+    buffer: Numbers, line: int, length: int, names: Numbers, name_at: Numbers, n_names: int
+) -> int:
+    """Number of the chromosome name at the start of a line; -1 where it is new."""
+    found = -1
+    for k in range(n_names):
+        if name_at[k + 1] - name_at[k] != length:
+            continue
+        same = True
+        for i in range(length):
+            if names[name_at[k] + i] != buffer[line + i]:
+                same = False
+                break
+        if same:
+            found = k
+            break
+    return found
+
+
 def scan_bed(
     buffer: Numbers, stop: int, delimiter: int, names: Numbers, name_at: Numbers, n_names: int,
     chrom: Numbers, start: Numbers, end: Numbers, bad: Numbers, bad_at: Numbers, bad_line: Numbers,
@@ -73,36 +160,11 @@ def scan_bed(
         values_end = 0
         if length == 0 or buffer[pos] == 10 or buffer[pos] == 13:
             reason = 1
-        for column in range(2):
-            if reason != 0:
-                break
-            pos += 1
-            while blank and (buffer[pos] == 32 or buffer[pos] == 9):
-                pos += 1
-            first = pos
-            value = 0
-            while 48 <= buffer[pos] < 58:
-                value = value * 10 + (buffer[pos] - 48)
-                pos += 1
-            b = buffer[pos]
-            ends_line = b == 10 or b == 13
-            ends_field = ends_line or b == delimiter or (blank and b == 9)
-            if pos == first and ends_line:
-                reason = 1
-            elif pos == first or not ends_field:
-                reason = 2 + column
-                if b == 45 and pos == first and 48 <= buffer[pos + 1] < 58:
-                    reason = 4 if column == 0 else 5
-            elif pos - first > 10 or value > _MAX:
-                reason = 6
-            elif column == 0 and ends_line:
-                reason = 1
-            if buffer[first] == 48 and pos - first > 1:
-                unusual = 1
-            if column == 0:
-                values_start = value
-            else:
-                values_end = value
+        if reason == 0:
+            pos, values_start, reason, unusual = _coordinate(buffer, pos, delimiter, blank, 0)
+        if reason == 0:
+            pos, values_end, reason, zeros = _coordinate(buffer, pos, delimiter, blank, 1)
+            unusual |= zeros
         if reason == 0 and values_end <= values_start:
             reason = 5
         if buffer[pos] != 10:
@@ -112,32 +174,7 @@ def scan_bed(
         pos += 1
         if reason != 0:
             state[UNUSUAL] += 1
-            empty = True
-            for i in range(line, pos):
-                if buffer[i] > 32:
-                    empty = False
-                    break
-            track = (  # "track" and white space
-                line + 5 < pos
-                and buffer[line] == 116
-                and buffer[line + 1] == 114
-                and buffer[line + 2] == 97
-                and buffer[line + 3] == 99
-                and buffer[line + 4] == 107
-                and buffer[line + 5] <= 32
-            )
-            browser = (  # "browser" and white space
-                line + 7 < pos
-                and buffer[line] == 98
-                and buffer[line + 1] == 114
-                and buffer[line + 2] == 111
-                and buffer[line + 3] == 119
-                and buffer[line + 4] == 115
-                and buffer[line + 5] == 101
-                and buffer[line + 6] == 114
-                and buffer[line + 7] <= 32
-            )
-            if empty or buffer[line] == 35 or track or browser:
+            if _is_header(buffer, line, pos):
                 state[HEADERS] += 1
             elif reason == 2 and state[AT_START] == 1:
                 state[HEADERS] += 1  # column names
@@ -156,18 +193,7 @@ def scan_bed(
             state[UNUSUAL] += 1
             continue
         if not same:
-            last = -1
-            for k in range(n_names):
-                if name_at[k + 1] - name_at[k] != length:
-                    continue
-                same = True
-                for i in range(length):
-                    if names[name_at[k] + i] != buffer[line + i]:
-                        same = False
-                        break
-                if same:
-                    last = k
-                    break
+            last = _find_name(buffer, line, length, names, name_at, n_names)
             if last < 0:
                 state[POS] = line
                 state[N] = n
@@ -187,4 +213,8 @@ def scan_bed(
     return DONE
 
 
-KERNELS = Kernels(__file__, {"scan_bed": (scan_bed, "u1 n n u1 i8 n i4 i8 i8 i8 i8 i8 i8")})
+KERNELS = Kernels(
+    __file__,
+    {"scan_bed": (scan_bed, "u1 n n u1 i8 n i4 i8 i8 i8 i8 i8 i8")},
+    inlined=(_coordinate, _is_header, _find_name),
+)

@@ -131,6 +131,65 @@ def _line_end(buffer: Numbers, at: Int) -> Int:
     return at + (trailing_zeros(zeros) >> 3) + 1
 
 
+def _coordinate(buffer: Numbers, pos: Int, delimiter: int, column: int) -> tuple[Int, np.int64, int]:
+    """Read a coordinate at `pos`: column 0 is the start, 1 the end of a fragment.
+
+    Returns:
+        (place after the delimiter, value, reason why the line is none or 0).
+    """
+    first = pos
+    word = load_u64(buffer, pos) ^ _ZEROS
+    n_digits: Int = _n_digits(word)
+    value = _number(word, n_digits) if n_digits > 0 else np.int64(0)
+    pos += n_digits
+    if n_digits == 8:
+        c = np.int64(buffer[pos]) - 48
+        while 0 <= c < 10:
+            value = value * 10 + c
+            pos += 1
+            c = np.int64(buffer[pos]) - 48
+        n_digits = pos - first
+    reason = 0
+    if n_digits == 0 or buffer[pos] != delimiter:
+        reason = 2 + column
+        if n_digits > 0 and (buffer[pos] == 10 or buffer[pos] == 13):
+            reason = 1
+        elif buffer[pos] == 45 and (column == 1 or n_digits == 0) and 48 <= buffer[pos + 1] < 58:
+            reason = 4 + column
+    elif n_digits > 10 or value > _MAX:
+        reason = 6
+    return pos + 1, value, reason
+
+
+def _is_no_barcode(buffer: Numbers, at: Int, length: Int) -> bool:
+    """Whether a field stands for a missing barcode: empty, `.`, `-`, `*`, `NO_BARCODE`; or is too long for one."""
+    found = False
+    if length > MAX_BARCODE:
+        found = True
+    elif length <= 1:
+        c = buffer[at]
+        if length <= 0 or c == 46 or c == 45 or c == 42:
+            found = True
+    elif length == 10 and load_u64(buffer, at) == np.uint64(0x4F435241425F4F4E):  # "NO_BARCO"
+        found = buffer[at + 8] == 68 and buffer[at + 9] == 69  # "DE"
+    return found
+
+
+def _count_tss(
+    bin_at: Numbers, first: Numbers, last: Numbers, starts: Numbers, ends: Numbers, values: Numbers, shift: int,
+    code: Int, site: Int, counters: Numbers, row: Int,
+) -> int:  # fmt: skip
+    """Count an insertion in every TSS window and flank that holds it; returns 0."""
+    at = bin_at[code] + (site >> shift)
+    if at < bin_at[code + 1]:
+        for i in range(first[at], last[code]):
+            if starts[i] > site:
+                break
+            if ends[i] > site:
+                counters[row + TSS_WINDOW + values[i]] += np.uint32(1)
+    return 0
+
+
 def scan_lines(
     buffer: Numbers, stop: int, delimiter: int, insertions: int, emit_unk: int, unk: int, keep_below: int,
     bin_at: Numbers, bin_first: Numbers, region_stop: Numbers,
@@ -218,51 +277,11 @@ def scan_lines(
         start = np.int64(0)
         end = np.int64(0)
         if reason == 0:
-            first = pos
-            word = load_u64(buffer, pos) ^ _ZEROS
-            n_digits: Int = _n_digits(word)
-            start = _number(word, n_digits) if n_digits > 0 else np.int64(0)
-            pos += n_digits
-            if n_digits == 8:
-                c = np.int64(buffer[pos]) - 48
-                while 0 <= c < 10:
-                    start = start * 10 + c
-                    pos += 1
-                    c = np.int64(buffer[pos]) - 48
-                n_digits = pos - first
-            if n_digits == 0 or buffer[pos] != delimiter:
-                reason = 2
-                if buffer[pos] == 45 and n_digits == 0 and 48 <= buffer[pos + 1] < 58:
-                    reason = 4
-                elif n_digits > 0 and (buffer[pos] == 10 or buffer[pos] == 13):
-                    reason = 1
-            elif n_digits > 10 or start > _MAX:
-                reason = 6
-            pos += 1
+            pos, start, reason = _coordinate(buffer, pos, delimiter, 0)
         if reason == 0:
-            first = pos
-            word = load_u64(buffer, pos) ^ _ZEROS
-            n_digits = _n_digits(word)
-            end = _number(word, n_digits) if n_digits > 0 else np.int64(0)
-            pos += n_digits
-            if n_digits == 8:
-                c = np.int64(buffer[pos]) - 48
-                while 0 <= c < 10:
-                    end = end * 10 + c
-                    pos += 1
-                    c = np.int64(buffer[pos]) - 48
-                n_digits = pos - first
-            if n_digits == 0 or buffer[pos] != delimiter:
-                reason = 3
-                if n_digits > 0 and (buffer[pos] == 10 or buffer[pos] == 13):
-                    reason = 1
-                elif buffer[pos] == 45 and 48 <= buffer[pos + 1] < 58:
-                    reason = 5
-            elif n_digits > 10 or end > _MAX:
-                reason = 6
-            elif end <= start:
+            pos, end, reason = _coordinate(buffer, pos, delimiter, 1)
+            if reason == 0 and end <= start:
                 reason = 5
-            pos += 1
         if reason == 0:
             # barcode: up to the next delimiter or the end of the line
             barcode = pos
@@ -279,14 +298,7 @@ def scan_lines(
             if buffer[barcode_stop - 1] == 13 and buffer[barcode_stop] == 10:
                 barcode_stop -= 1
             length = barcode_stop - barcode
-            if length <= 1:
-                lone = buffer[barcode]
-                if length <= 0 or lone == 46 or lone == 45 or lone == 42:  # . - *
-                    reason = 7
-            elif length == 10 and load_u64(buffer, barcode) == np.uint64(0x4F435241425F4F4E):  # "NO_BARCO"
-                if buffer[barcode + 8] == 68 and buffer[barcode + 9] == 69:  # "DE"
-                    reason = 7
-            elif length > MAX_BARCODE:
+            if _is_no_barcode(buffer, barcode, length):
                 reason = 7
         if reason != 0:
             pos = _line_end(buffer, line)
@@ -374,13 +386,19 @@ def scan_lines(
             counters[row + MONO] += np.uint32(1)
         if n_tss > 0 and code >= 0:
             for site in (start, end - 1):
-                at = tss_bin_at[code] + (site >> tss_shift)
-                if at < tss_bin_at[code + 1]:
-                    for i in range(tss_first[at], tss_stop[code]):
-                        if tss_start[i] > site:
-                            break
-                        if tss_end[i] > site:
-                            counters[row + TSS_WINDOW + tss_value[i]] += np.uint32(1)
+                _count_tss(
+                    tss_bin_at,
+                    tss_first,
+                    tss_stop,
+                    tss_start,
+                    tss_end,
+                    tss_value,
+                    tss_shift,
+                    code,
+                    site,
+                    counters,
+                    row,
+                )
         if (
             n_black > 0
             and code >= 0
@@ -447,5 +465,17 @@ KERNELS = Kernels(
         ),
         "thin_sample": (thin_sample, "i4 n n"),
     },
-    (*INLINED, _zero_bytes, _n_digits, _number, _hits_any, _is_header, _line_end, _thin),
+    (
+        *INLINED,
+        _zero_bytes,
+        _n_digits,
+        _number,
+        _coordinate,
+        _is_no_barcode,
+        _count_tss,
+        _hits_any,
+        _is_header,
+        _line_end,
+        _thin,
+    ),
 )

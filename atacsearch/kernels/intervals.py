@@ -8,6 +8,67 @@ from .types import Numbers
 MAX_POSITION = 2**32 - 1  # half of the bytes to go through, and no genome has longer chromosomes
 
 
+def first_end_beyond(ends: Numbers, at: int, floor: int, top: int, low: int) -> int:
+    """The first place in `floor <= place < top` whose end is beyond `low`, else `top`; searched from `at`.
+
+    It is mostly near: eight at a time first, which the compiler turns into one comparison; else by galloping.
+    """
+    jumps = 0
+    while at + 8 <= top and ends[at + 7] <= low and jumps < 16:
+        at += 8
+        jumps += 1
+    if at + 8 <= top and ends[at + 7] > low and (at == floor or ends[at - 1] <= low):
+        passed = 0
+        for k in range(8):
+            passed += ends[at + k] <= low
+        above = at + passed
+    else:
+        step = 1
+        if at < top and ends[at] <= low:
+            below = at
+            above = at + 1
+            while above < top and ends[above] <= low:
+                below = above
+                step *= 2
+                above = below + step if below + step < top else top
+        else:
+            above = at
+            below = at - 1
+            while below >= floor and ends[below] > low:
+                above = below
+                step *= 2
+                below = above - step if above - step >= floor else floor - 1
+        while above - below > 1:
+            middle = (below + above) >> 1
+            if ends[middle] <= low:
+                below = middle
+            else:
+                above = middle
+    return above
+
+
+def first_start_from(starts: Numbers, at: int, top: int, high: int) -> int:
+    """The first place in `at <= place < top` that starts at or after `high`, else `top`; mostly one of the next."""
+    above = at
+    stop = at + 8 if at + 8 < top else top
+    while above < stop and starts[above] < high:
+        above += 1
+    if above == at + 8:
+        below = above - 1
+        step = 1
+        while above < top and starts[above] < high:
+            below = above
+            step *= 2
+            above = below + step if below + step < top else top
+        while above - below > 1:
+            middle = (below + above) >> 1
+            if starts[middle] < high:
+                below = middle
+            else:
+                above = middle
+    return above
+
+
 def find_ranges(
     chrom: Numbers, start: Numbers, end: Numbers, n: int, recode: Numbers, real_only: int, starts: Numbers,
     ends: Numbers, bounds: Numbers, first: Numbers, last: Numbers, totals: Numbers,
@@ -49,58 +110,8 @@ def find_ranges(
         top = bounds[code + 1]
         if at < floor or at > top:
             at = floor
-        # The first region that ends beyond `low` is in (below, above]. It is mostly near: eight at a time first,
-        # which the compiler turns into one comparison.
-        jumps = 0
-        while at + 8 <= top and ends[at + 7] <= low and jumps < 16:
-            at += 8
-            jumps += 1
-        if at + 8 <= top and ends[at + 7] > low and (at == floor or ends[at - 1] <= low):
-            passed = 0
-            for k in range(8):
-                passed += ends[at + k] <= low
-            at += passed
-        else:
-            step = 1
-            if at < top and ends[at] <= low:
-                below = at
-                above = at + 1
-                while above < top and ends[above] <= low:
-                    below = above
-                    step *= 2
-                    above = below + step if below + step < top else top
-            else:
-                above = at
-                below = at - 1
-                while below >= floor and ends[below] > low:
-                    above = below
-                    step *= 2
-                    below = above - step if above - step >= floor else floor - 1
-            while above - below > 1:
-                middle = (below + above) >> 1
-                if ends[middle] <= low:
-                    below = middle
-                else:
-                    above = middle
-            at = above
-        # and from there the first one that begins at or after `high`: mostly the next or the one after
-        above = at
-        stop = at + 8 if at + 8 < top else top
-        while above < stop and starts[above] < high:
-            above += 1
-        if above == at + 8:
-            below = above - 1
-            step = 1
-            while above < top and starts[above] < high:
-                below = above
-                step *= 2
-                above = below + step if below + step < top else top
-            while above - below > 1:
-                middle = (below + above) >> 1
-                if starts[middle] < high:
-                    below = middle
-                else:
-                    above = middle
+        at = first_end_beyond(ends, at, floor, top, low)
+        above = first_start_from(starts, at, top, high)
         first[i] = 0
         last[i] = 0
         if above > at:
@@ -159,4 +170,5 @@ KERNELS = Kernels(
         "union_ranges": (union_ranges, "i8 i8 n u4"),
         "mark_ranges": (mark_ranges, "i8 i8 n u1"),
     },
+    inlined=(first_end_beyond, first_start_from),
 )

@@ -81,6 +81,26 @@ def rice_bits(items: Numbers, first: Int, last: Int, k: Int) -> Int:
     return high + (last - first) * (k + 1)
 
 
+def best_k(items: Numbers, first: int, last: int, expected: int) -> int:
+    """The Rice parameter near the one expected that gives a list the fewest bits."""
+    k = expected
+    size = rice_bits(items, first, last, k)
+    while k > 0:
+        smaller = rice_bits(items, first, last, k - 1)
+        if smaller >= size:
+            break
+        size = smaller
+        k -= 1
+    if k == expected:
+        while k < 31:
+            smaller = rice_bits(items, first, last, k + 1)
+            if smaller >= size:
+                break
+            size = smaller
+            k += 1
+    return k
+
+
 def encode_lists(
     items: Numbers, offsets: Numbers, n_lists: int, first_token: int, n_items: int, per_block: int,
     out: Words, block_first: Numbers, block_at: Numbers, n_blocks: Numbers,
@@ -119,21 +139,7 @@ def encode_lists(
             held = 0
             before = token - 1
         expected = expected_k(n_items, count)
-        k = expected
-        size = rice_bits(items, first, last, k)
-        while k > 0:
-            smaller = rice_bits(items, first, last, k - 1)
-            if smaller >= size:
-                break
-            size = smaller
-            k -= 1
-        if k == expected:
-            while k < 31:
-                smaller = rice_bits(items, first, last, k + 1)
-                if smaller >= size:
-                    break
-                size = smaller
-                k += 1
+        k = best_k(items, first, last, expected)
         p = put_gamma(out, p, token - before)
         p = put_gamma(out, p, count)
         p = put_gamma(out, p, 2 * (k - expected) + 1 if k >= expected else 2 * (expected - k))
@@ -478,5 +484,5 @@ KERNELS = Kernels(
         "sum_lists": (sum_lists, "u4 i8 n u4 i4 i8 i8"),
         "sum_pairs": (sum_pairs, "u4 u4 n i8 i8"),
     },
-    inlined=(log2_floor, expected_k, put, put_gamma, read_gamma, rice_bits, mixed),
+    inlined=(log2_floor, expected_k, put, put_gamma, read_gamma, rice_bits, best_k, mixed),
 )

@@ -1,6 +1,3 @@
-import gzip
-import io
-
 import anndata as ad
 import h5py
 import numpy as np
@@ -8,28 +5,13 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from anndata.io import write_elem
-from scipy.io import mmwrite
+from peak_matrices import PEAKS, REGIONS, counts, expected, read
 from sources import universe_of
 
 from atacsearch.errors import GenomeError, InputError
 from atacsearch.readers.inputs.open import input_genome, input_intervals, open_input
 from atacsearch.readers.options import ReadOptions
 from atacsearch.tokens.build import build_universe
-
-PEAKS = [("chr1", 100, 300), ("chr2", 50, 80), ("chr1", 500, 900), ("chr1", 5000, 5100), ("chr2", 70, 400)]
-REGIONS = [("chr1", 250, 260), ("chr1", 255, 600), ("chr2", 0, 75), ("chr3", 0, 9)]
-TOKENS = {0: {0, 1}, 1: {2}, 2: {1}, 3: set(), 4: {2}}
-
-
-def counts(n=40, seed=0):
-    rng = np.random.default_rng(seed)
-    dense = (rng.random((n, len(PEAKS))) < 0.3) * rng.integers(1, 5, (n, len(PEAKS)))
-    dense[3] = 0
-    return dense
-
-
-def expected(dense):
-    return [sorted(set().union(*(TOKENS[p] for p in np.flatnonzero(row)))) for row in dense]
 
 
 def adata(dense, matrix=None, var=None, obs=None):
@@ -41,11 +23,6 @@ def adata(dense, matrix=None, var=None, obs=None):
     if obs is None:
         obs = pd.DataFrame(index=[f"cell{i}" for i in range(len(dense))])
     return ad.AnnData(dense if matrix is None else matrix, obs=obs, var=var)
-
-
-def read(path, **options):
-    (items,) = open_input(path, universe_of(REGIONS), ReadOptions(**options))
-    return items
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix, sp.csc_matrix])
@@ -210,66 +187,6 @@ def test_mudata_reads_the_atac_modality(tmp_path):
         write_elem(handle.create_group("mod"), "rna", genes)
     with pytest.raises(InputError, match="has the modalities rna"):
         read(tmp_path / "b.h5mu")
-
-
-def tenx_h5(path, dense, genomes=("GRCh38",)):
-    full = np.hstack([dense, np.ones((len(dense), 1), int)])  # the last feature is a gene
-    matrix = sp.csc_matrix(full.T)
-    ids = [f"{c}:{s}-{e}" for c, s, e in PEAKS] + ["ENSG01"]
-    with h5py.File(path, "w") as handle:
-        group = handle.create_group("matrix")
-        for name in ("data", "indices", "indptr"):
-            group[name] = getattr(matrix, name)
-        group["shape"] = np.array(matrix.shape)
-        group["barcodes"] = np.array([f"BC{i}-1" for i in range(len(dense))], "S")
-        features = group.create_group("features")
-        features["id"] = np.array(ids, "S")
-        features["name"] = np.array(ids, "S")
-        features["feature_type"] = np.array(["Peaks"] * len(PEAKS) + ["Gene Expression"], "S")
-        features["genome"] = np.array((list(genomes) * len(ids))[: len(ids)], "S")
-    return path
-
-
-def test_tenx_h5_keeps_peaks_only(tmp_path):
-    dense = counts()
-    items = read(tenx_h5(tmp_path / "filtered_feature_bc_matrix.h5", dense), sample="s")
-    assert [s.tolist() for s in items.sets] == expected(dense)
-    assert items.ids[0] == "s#BC0-1"
-    assert items.genome == "hg38"
-    assert any("1 features that are not peaks" in n for n in items.report.notes)
-    with pytest.raises(InputError, match="GRCh38 and mm10"):
-        read(tenx_h5(tmp_path / "b.h5", dense, ("GRCh38", "mm10")))
-    with h5py.File(tmp_path / "c.h5", "w") as handle:
-        handle["other"] = 1
-    with pytest.raises(InputError, match="found other"):
-        read(tmp_path / "c.h5")
-
-
-@pytest.mark.parametrize("zipped", [False, True])
-@pytest.mark.parametrize("features", ["features.tsv", "peaks.bed"])
-def test_mtx_folders(tmp_path, zipped, features):
-    dense = counts()
-    buffer = io.BytesIO()
-    if features == "features.tsv":
-        lines = [f"{c}:{s}-{e}\t{c}:{s}-{e}\tPeaks\t{c}\t{s}\t{e}" for c, s, e in PEAKS]
-        lines.append("ENSG01\tCD3E\tGene Expression\tchr1\t1\t2")
-        mmwrite(buffer, sp.coo_matrix(np.hstack([dense, np.ones((40, 1), int)]).T))
-    else:
-        lines = [f"{c}\t{s}\t{e}" for c, s, e in PEAKS]
-        mmwrite(buffer, sp.coo_matrix(dense.T))
-    members = {"matrix.mtx": buffer.getvalue(), "barcodes.tsv": b"".join(b"BC%d-1\n" % i for i in range(40))}
-    members[features] = "\n".join(lines).encode()
-    for name, data in members.items():
-        (tmp_path / (name + ".gz" * zipped)).write_bytes(gzip.compress(data) if zipped else data)
-    items = read(tmp_path)
-    assert [s.tolist() for s in items.sets] == expected(dense)
-    ((_, weights),) = input_intervals(tmp_path)
-    assert weights.tolist() == (dense > 0).sum(axis=0).tolist()
-    (tmp_path / ("barcodes.tsv" + ".gz" * zipped)).write_bytes(
-        gzip.compress(b"one\n") if zipped else b"one\n"
-    )
-    with pytest.raises(InputError, match="1 barcodes"):
-        read(tmp_path)
 
 
 def test_gtars_parity_is_not_for_matrices(tmp_path):
