@@ -89,12 +89,12 @@ def annotate(
       atacsearch annotate new.h5ad --index my.index --label cell_type --explain AAACGAAAGT-1 --explain-bed why.bed
     """
     from ..index import open_index
-    from .messages import progress, say
+    from .messages import notify, progress
 
     if explain_bed is not None and explain is None:
         raise click.UsageError("--explain-bed needs --explain ITEM")
     copy = output.path if output.path is not None and output.path.suffix.lower() == ".h5ad" else None
-    with open_index(index_path, device=device, model=model, notify=say) as index:
+    with open_index(index_path, device=device, model=model, notify=notify) as index:
         if explain is None:
             with progress("Encoding", None) as advance:
                 calls = index.annotate(inputs, label, output=copy, progress=advance, **options)
@@ -114,7 +114,7 @@ def annotate(
             )
         why = index.explain(inputs, label[0], explain, **options)
     (row,) = why.call
-    say(f"{row['item']}: {row['label']}, confidence {row['confidence']:.3f}, {row['status']}")
+    notify(f"{row['item']}: {row['label']}, confidence {row['confidence']:.3f}, {row['status']}")
     if explain_bed is not None:
         from ..query.annotate.explain import write_regions
 

@@ -40,9 +40,9 @@ def compare(a: str, b: str, index_path: str, output: Output, **options: Any) -> 
     """
     from ..index import open_index
     from ..query.regions.compare import write_bed
-    from .messages import say
+    from .messages import notify
 
-    with open_index(index_path, notify=say) as index:
+    with open_index(index_path, notify=notify) as index:
         found = index.compare(a, b, **options)
         if output.path is not None and output.path.suffix == ".bed" and output.format == "tsv":
             write_bed(found.table, output.path)

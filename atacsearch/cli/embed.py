@@ -38,9 +38,9 @@ def embed(inputs: tuple[str, ...], model: str, target: Path, reading: dict[str, 
       atacsearch embed peaks.bed --model my.model --level region -o regions.parquet
     """
     from ..api.embed import embed_to_file
-    from .messages import progress, say
+    from .messages import notify, progress
 
     how = EmbedOptions(**options)
     with progress("Encoding", None) as advance:
-        rows, dim = embed_to_file(inputs, model, target, how, read_options(reading), say, advance)
-    say(f"{target}: {rows:,} vectors of {dim} dimensions ({how.modality})")
+        rows, dim = embed_to_file(inputs, model, target, how, read_options(reading), notify, advance)
+    notify(f"{target}: {rows:,} vectors of {dim} dimensions ({how.modality})")

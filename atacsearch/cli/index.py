@@ -47,19 +47,21 @@ def create(index_path: Path, model: str, genes: Path | None, url: str | None) ->
       atacsearch index create my.index --model my.model --genes refseq_tss.bed.gz
     """
     from ..index import create_index
-    from .messages import say
+    from .messages import notify
 
     with create_index(index_path, model, genes=genes, url=url) as made:
         info = made.status().info
-    say(f"{index_path}: created; genome {info.genome or 'unknown'}, model {info.model_digest[:12]}")
+    notify(f"{index_path}: created; genome {info.genome or 'unknown'}, model {info.model_digest[:12]}")
 
 
 def _report(index_path: str, words: str, done: Added) -> None:
-    from .messages import say
+    from .messages import notify
 
-    say(f"{index_path}: added {sum(done.added.values()):,} {words} of {len(done.added):,} sources")
+    notify(f"{index_path}: added {sum(done.added.values()):,} {words} of {len(done.added):,} sources")
     if done.n_empty:
-        say(f"  {done.n_empty:,} of them have no region of the universe: kept, but never found by a search")
+        notify(
+            f"  {done.n_empty:,} of them have no region of the universe: kept, but never found by a search"
+        )
 
 
 @index.command("add-cells")
@@ -81,9 +83,12 @@ def add_cells(index_path: str, inputs: tuple[str, ...], device: str, **options: 
       atacsearch index add-cells my.index fragments.tsv.gz --labels clusters.tsv --sample pbmc
     """
     from ..index import open_index
-    from .messages import progress, say
+    from .messages import notify, progress
 
-    with open_index(index_path, device=device, notify=say) as opened, progress("Encoding", None) as advance:
+    with (
+        open_index(index_path, device=device, notify=notify) as opened,
+        progress("Encoding", None) as advance,
+    ):
         done = opened.add_cells(inputs, progress=advance, **options)
     _report(index_path, "cells", done)
 
@@ -107,9 +112,12 @@ def add_beds(index_path: str, inputs: tuple[str, ...], device: str, **options: A
       atacsearch index add-beds my.index a.bed b.narrowPeak.gz --labels labels.tsv
     """
     from ..index import open_index
-    from .messages import progress, say
+    from .messages import notify, progress
 
-    with open_index(index_path, device=device, notify=say) as opened, progress("Encoding", None) as advance:
+    with (
+        open_index(index_path, device=device, notify=notify) as opened,
+        progress("Encoding", None) as advance,
+    ):
         done = opened.add_beds(inputs, progress=advance, **options)
     _report(index_path, "BED files", done)
 
@@ -130,15 +138,18 @@ def add_regions(index_path: str, device: str, **options: Any) -> None:
       atacsearch index add-regions my.index --context-label cell_type --genes refseq_tss.bed.gz
     """
     from ..index import open_index
-    from .messages import progress, say
+    from .messages import notify, progress
 
-    with open_index(index_path, device=device, notify=say) as opened, progress("Encoding", None) as advance:
+    with (
+        open_index(index_path, device=device, notify=notify) as opened,
+        progress("Encoding", None) as advance,
+    ):
         done = opened.add_regions(progress=advance, **options)
     for name, n in done.contexts.items():
-        say(f"  {name}: {n:,} regions")
+        notify(f"  {name}: {n:,} regions")
     same = f", {len(done.unchanged):,} were up to date" if done.unchanged else ""
     n = sum(done.contexts.values())
-    say(f"{index_path}: added {n:,} regions in {len(done.contexts):,} contexts{same}")
+    notify(f"{index_path}: added {n:,} regions in {len(done.contexts):,} contexts{same}")
 
 
 @index.command()
@@ -173,12 +184,12 @@ def verify(index_path: str) -> None:
     """
     from ..errors import AtacsearchError
     from ..index import open_index
-    from .messages import say
+    from .messages import notify
 
     with open_index(index_path) as opened:
         report = opened.verify()
     for note in report.notes:
-        say(note)
+        notify(note)
     for problem in report.problems:
         click.echo(problem)
     if not report.ok:
@@ -186,7 +197,7 @@ def verify(index_path: str) -> None:
         raise AtacsearchError(
             f"{index_path}: {n} problem{'s' * (n > 1)}; mend with `atacsearch index repair {index_path}`"
         )
-    say(
+    notify(
         f"{index_path}: generation {report.generation}: {report.shards:,} shards, {report.rows:,} rows and "
         f"{report.points:,} vectors agree"
     )
@@ -206,13 +217,13 @@ def repair(index_path: str, drop_damaged: bool) -> None:
       atacsearch index repair my.index
     """
     from ..index import open_index
-    from .messages import say
+    from .messages import notify
 
     with open_index(index_path) as opened:
         report = opened.repair(drop_damaged)
     for line in [*report.problems, *report.notes]:
-        say(line)
-    say(f"{index_path}: generation {report.generation} made anew from its shards")
+        notify(line)
+    notify(f"{index_path}: generation {report.generation} made anew from its shards")
 
 
 @index.command()
@@ -232,7 +243,7 @@ def calibrate(index_path: str, output: Output, **options: Any) -> None:
       atacsearch index calibrate my.index --label cell_type --group donor
     """
     from ..index import open_index
-    from .messages import say
+    from .messages import notify
 
-    with open_index(index_path, notify=say) as opened:
+    with open_index(index_path, notify=notify) as opened:
         output.write(opened.calibrate(**options))

@@ -11,7 +11,7 @@ import click
 Advance = Callable[[int], None]
 
 
-def say(text: str) -> None:
+def notify(text: str) -> None:
     """Print one message on stderr."""
     click.echo(text, err=True)
 

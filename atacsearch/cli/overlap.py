@@ -38,7 +38,7 @@ def overlap(query: str, index_path: str, output: Output, **options: Any) -> None
       atacsearch overlap peaks.bed --index my.index --in beds --together --columns cell_type,assay -k 20
     """
     from ..index import open_index
-    from .messages import say
+    from .messages import notify
 
-    with open_index(index_path, notify=say) as index:
+    with open_index(index_path, notify=notify) as index:
         output.write(index.overlap(query, **options))

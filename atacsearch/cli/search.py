@@ -51,9 +51,9 @@ def _run(
     **options: Any,
 ) -> None:
     from ..index import open_index
-    from .messages import progress, say
+    from .messages import notify, progress
 
-    with open_index(index_path, device=device, model=model, notify=say) as index:
+    with open_index(index_path, device=device, model=model, notify=notify) as index:
         with progress("Encoding", None) as advance:
             hits = index.search(kind, queries or None, progress=advance, **options)
         output.write(hits)

@@ -41,8 +41,8 @@ def tokenize(
       atacsearch tokenize peaks.tsv --universe epiagent-ccre-hg38 -o tokens.parquet --genome hg38
     """
     from ..api.tokenize import write_tokens
-    from .messages import say
+    from .messages import notify
 
     read = read_options({**reading, "parity": parity})
-    n_items, n_tokens, n_empty = write_tokens(inputs, universe, target, read, say)
-    say(f"{target}: {n_items:,} items, {n_tokens:,} tokens, {n_empty:,} items empty")
+    n_items, n_tokens, n_empty = write_tokens(inputs, universe, target, read, notify)
+    notify(f"{target}: {n_items:,} items, {n_tokens:,} tokens, {n_empty:,} items empty")

@@ -50,11 +50,11 @@ def build(inputs: tuple[str, ...], target: Path, **options: Any) -> None:
       atacsearch universe build a.bed b.narrowPeak.gz c.h5ad -o universe.bed.gz --genome hg38
     """
     from ..api.tokenize import build_universe
-    from .messages import say
+    from .messages import notify
 
     made = build_universe(inputs, **options)
     made.save(target)
-    say(f"{target}: {len(made):,} regions, genome {made.genome or 'unknown'}, digest {made.digest[:12]}")
+    notify(f"{target}: {len(made):,} regions, genome {made.genome or 'unknown'}, digest {made.digest[:12]}")
 
 
 @universe.command()

@@ -27,7 +27,7 @@ class Lines:
         start, end: [n] int64, 0-based half-open, `0 <= start < end < 2**31`.
         n_lines: lines seen, headers included.
         n_unusual: lines that are not exactly what `bed_bytes` would write of them.
-        bad: [N_REASONS] int64 lines left out, by `bed_kernel.REASONS`.
+        bad: [N_REASONS] int64 lines left out, by `kernels.bed.REASONS`.
         bad_at, bad_line: place in the text and number (from 0) of the first of each reason.
         at_start: whether nothing but header lines has been seen.
     """

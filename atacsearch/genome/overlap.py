@@ -3,7 +3,7 @@
 Regions are sorted by (chromosome, start, end) and split into layers within which the ends rise with the
 starts, so that the regions a query overlaps are one contiguous run of a layer: `region.end > start` and
 `region.start < end`. A universe without containment has one layer; nested ones have as many as the nesting is
-deep. The searches gallop from one query to the next (`overlap_kernel`): sorted queries against 890,000 regions
+deep. The searches gallop from one query to the next (`kernels.intervals`): sorted queries against 890,000 regions
 take a few steps each instead of forty.
 """
 

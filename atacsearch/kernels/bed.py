@@ -1,8 +1,9 @@
-"""The compiled passes over BED lines and over sorted intervals. Functions over pointers, see `native`."""
+"""The compiled pass over BED lines. Functions over pointers, see `kernels.compiler`."""
 
 from __future__ import annotations
 
 from .compiler import Kernels
+from .types import Numbers
 
 DONE, NEW_CHROM = 0, 1
 POS, LINES, HEADERS, N, NAME_STOP, AT_START, UNUSUAL = range(7)
@@ -21,9 +22,11 @@ N_REASONS = len(REASONS)
 _MAX = 2**31 - 1
 
 
-def scan_bed(  # type: ignore[no-untyped-def]
-    buffer, stop, delimiter, names, name_at, n_names, chrom, start, end, bad, bad_at, bad_line, state
-):
+def scan_bed(
+    buffer: Numbers, stop: int, delimiter: int, names: Numbers, name_at: Numbers, n_names: int,
+    chrom: Numbers, start: Numbers, end: Numbers, bad: Numbers, bad_at: Numbers, bad_line: Numbers,
+    state: Numbers,
+) -> int:  # fmt: skip
     """Read lines from `state[POS]` to the end of the buffer.
 
     Args:

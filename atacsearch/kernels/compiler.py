@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..cache import cache_folder
+from .types import Int, Numbers
 
 # letters of a signature: what numba calls it, what ctypes calls it, numpy's dtype of an array of it
 _TYPES = {
@@ -178,12 +179,12 @@ class Kernels:
             namespace.update((name, value) for name, value in names.items() if name in namespace)
 
 
-def load_u64(buffer: Any, at: Any) -> Any:
+def load_u64(buffer: Numbers, at: Int) -> np.uint64:
     """Eight bytes of a `u1` array from any position as one little-endian uint64; for compiled code alone."""
     raise TypeError("load_u64 is for compiled code")
 
 
-def trailing_zeros(word: Any) -> Any:
+def trailing_zeros(word: np.uint64) -> int:
     """Zero bits below the lowest set bit of a uint64 (64 for zero), as int64; for compiled code alone."""
     raise TypeError("trailing_zeros is for compiled code")
 

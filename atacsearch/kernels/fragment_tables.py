@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .compiler import Kernels, load_u64
+from .types import Int, Numbers, Words
 
 # columns of the counters a barcode
 FRAGMENTS, IN_UNIVERSE, SHORT, MONO, TSS_WINDOW, TSS_FLANK, BLACKLISTED = range(7)
@@ -55,12 +56,12 @@ class Tables(NamedTuple):
     name_end: npt.NDArray[np.int64]
 
 
-def low_bytes(word, n):  # type: ignore[no-untyped-def]
+def low_bytes(word: np.uint64, n: Int) -> np.uint64:
     """The first n (0 to 8) bytes of a word, the others zero."""
     return word if n >= 8 else word & ((U1 << np.uint64(8 * n)) - U1)
 
 
-def hash_words(w0, w1, w2, length):  # type: ignore[no-untyped-def]
+def hash_words(w0: np.uint64, w1: np.uint64, w2: np.uint64, length: Int) -> np.uint64:
     """64 bits that stand for up to 24 bytes (or for a hash and 8 more) and their number."""
     h = (w0 ^ (np.uint64(length) * MIX_2)) * MIX_1
     h = ((h ^ (h >> U32)) ^ w1) * MIX_2
@@ -69,7 +70,17 @@ def hash_words(w0, w1, w2, length):  # type: ignore[no-untyped-def]
     return h
 
 
-def find_barcode(buffer, at, length, slots, n_slots, arena, barcode_at, n_barcodes, arena_used):  # type: ignore[no-untyped-def]
+def find_barcode(
+    buffer: Numbers,
+    at: Int,
+    length: Int,
+    slots: Words,
+    n_slots: Int,
+    arena: Numbers,
+    barcode_at: Numbers,
+    n_barcodes: Int,
+    arena_used: Int,
+) -> np.int64:
     """Id of the barcode `buffer[at : at + length]`; one that is new is entered as `n_barcodes`.
 
     There must be an empty slot, room for the barcode in `arena`, and `PADDING` bytes after it in `buffer`.
@@ -111,7 +122,9 @@ def find_barcode(buffer, at, length, slots, n_slots, arena, barcode_at, n_barcod
     return who
 
 
-def find_name(buffer, at, length, name_key, names, name_at, n_names):  # type: ignore[no-untyped-def]
+def find_name(
+    buffer: Numbers, at: Int, length: Int, name_key: Words, names: Numbers, name_at: Numbers, n_names: Int
+) -> np.int64:
     """Place of a chromosome name in the tables, -1 where it is new."""
     key = low_bytes(load_u64(buffer, at), length) if length < 8 else U0
     found = np.int64(-1)
@@ -129,7 +142,7 @@ def find_name(buffer, at, length, name_key, names, name_at, n_names):  # type: i
     return found
 
 
-def rebuild_slots(slots, n_slots, arena, barcode_at, n_barcodes):  # type: ignore[no-untyped-def]
+def rebuild_slots(slots: Words, n_slots: int, arena: Numbers, barcode_at: Numbers, n_barcodes: int) -> int:
     """Enter all barcodes of the arena into fresh (zero) slots; each is written over itself in the arena."""
     used = 0
     for i in range(n_barcodes):
@@ -139,10 +152,11 @@ def rebuild_slots(slots, n_slots, arena, barcode_at, n_barcodes):  # type: ignor
     return used
 
 
-def merge_barcodes(  # type: ignore[no-untyped-def]
-    other_arena, other_at, other_counters, n_other, slots, n_slots, arena, barcode_at, counters, n_barcodes,
-    arena_used, mapping
-):  # fmt: skip
+def merge_barcodes(
+    other_arena: Numbers, other_at: Numbers, other_counters: Numbers, n_other: int, slots: Words,
+    n_slots: int, arena: Numbers, barcode_at: Numbers, counters: Numbers, n_barcodes: int, arena_used: int,
+    mapping: Numbers,
+) -> int:  # fmt: skip
     """Enter another thread's barcodes and counters; `mapping[i]` becomes the id of its barcode i here.
 
     Returns:

@@ -1,6 +1,6 @@
 """The compiled pass over fragment lines: parse, find barcode and regions, count quality, in one loop.
 
-`scan_lines` fills a thread's `Tables` (`table_kernel`) and the pair buffers, and returns early, with a code,
+`scan_lines` fills a thread's `Tables` (`fragment_tables`) and the pair buffers, and returns early, with a code,
 where Python has to make room or to look a new chromosome name up.
 """
 
@@ -29,6 +29,7 @@ from .fragment_tables import (
     find_name,
     low_bytes,
 )
+from .types import Int, Numbers, Words
 
 # why `scan_lines` returned
 DONE, NEW_CHROM, MORE_BARCODES, MORE_PAIRS = 0, 1, 2, 3
@@ -60,17 +61,17 @@ _U8, _U16 = np.uint64(8), np.uint64(16)
 _MAX = 2**31 - 1
 
 
-def _zero_bytes(word):  # type: ignore[no-untyped-def]
+def _zero_bytes(word: np.uint64) -> np.uint64:
     """High bit set in (at least the lowest of) the bytes that are zero."""
     return (word - _ONES) & ~word & _HIGHS
 
 
-def _n_digits(word):  # type: ignore[no-untyped-def]
+def _n_digits(word: np.uint64) -> int:
     """Number of leading bytes (0 to 8) that were digits, of a word xored with `_ZEROS`."""
     return trailing_zeros(((word + _ABOVE_NINE) | word) & _HIGHS) >> 3
 
 
-def _number(word, n):  # type: ignore[no-untyped-def]
+def _number(word: np.uint64, n: Int) -> np.int64:
     """The number that n (1 to 8) leading digit values spell: pairs, fours and eights are joined side by side."""
     w = word << np.uint64(8 * (8 - n))
     w = (w * np.uint64(10) + (w >> _U8)) & np.uint64(0x00FF00FF00FF00FF)
@@ -78,7 +79,17 @@ def _number(word, n):  # type: ignore[no-untyped-def]
     return np.int64((w * np.uint64(10000) + (w >> U32)) & LOW_32)
 
 
-def _hits_any(bin_at, first, last, starts, ends, shift, code, start, end):  # type: ignore[no-untyped-def]
+def _hits_any(
+    bin_at: Numbers,
+    first: Numbers,
+    last: Numbers,
+    starts: Numbers,
+    ends: Numbers,
+    shift: Int,
+    code: Int,
+    start: Int,
+    end: Int,
+) -> bool:
     """Whether an interval of an index overlaps [start, end)."""
     found = False
     at = bin_at[code] + (start >> shift)
@@ -92,7 +103,7 @@ def _hits_any(bin_at, first, last, starts, ends, shift, code, start, end):  # ty
     return found
 
 
-def _is_header(buffer, at, stop):  # type: ignore[no-untyped-def]
+def _is_header(buffer: Numbers, at: Int, stop: Int) -> bool:
     """Blank lines, `#…`, `track …` and `browser …`."""
     i = at
     while buffer[i] == 32 or buffer[i] == 9 or buffer[i] == 13:
@@ -111,7 +122,7 @@ def _is_header(buffer, at, stop):  # type: ignore[no-untyped-def]
     return found
 
 
-def _line_end(buffer, at):  # type: ignore[no-untyped-def]
+def _line_end(buffer: Numbers, at: Int) -> Int:
     """Place after the next newline; there is one."""
     zeros = _zero_bytes(load_u64(buffer, at) ^ _NEWLINES)
     while zeros == U0:
@@ -120,15 +131,22 @@ def _line_end(buffer, at):  # type: ignore[no-untyped-def]
     return at + (trailing_zeros(zeros) >> 3) + 1
 
 
-def scan_lines(  # type: ignore[no-untyped-def]
-    buffer, stop, delimiter, insertions, emit_unk, unk, keep_below,
-    bin_at, bin_first, region_stop, region_start, region_end, region_value, shift,
-    tss_bin_at, tss_first, tss_stop, tss_start, tss_end, tss_value, tss_shift, n_tss,
-    black_bin_at, black_first, black_stop, black_start, black_end, black_shift, n_black,
-    slots, n_slots, arena, arena_room, barcode_at, barcode_room, counters,
-    name_key, names, name_at, name_code, name_lines, name_end, n_names,
-    pair_barcode, pair_token, pair_room, bad, bad_at, bad_line, sample, sample_room, state,
-):  # fmt: skip
+def scan_lines(
+    buffer: Numbers, stop: int, delimiter: int, insertions: int, emit_unk: int, unk: int, keep_below: int,
+    bin_at: Numbers, bin_first: Numbers, region_stop: Numbers,
+    region_start: Numbers, region_end: Numbers, region_value: Numbers, shift: int,
+    tss_bin_at: Numbers, tss_first: Numbers, tss_stop: Numbers,
+    tss_start: Numbers, tss_end: Numbers, tss_value: Numbers, tss_shift: int, n_tss: int,
+    black_bin_at: Numbers, black_first: Numbers, black_stop: Numbers,
+    black_start: Numbers, black_end: Numbers, black_shift: int, n_black: int,
+    slots: Words, n_slots: int, arena: Numbers, arena_room: int,
+    barcode_at: Numbers, barcode_room: int, counters: Numbers,
+    name_key: Words, names: Numbers, name_at: Numbers,
+    name_code: Numbers, name_lines: Numbers, name_end: Numbers, n_names: int,
+    pair_barcode: Numbers, pair_token: Numbers, pair_room: int,
+    bad: Numbers, bad_at: Numbers, bad_line: Numbers,
+    sample: Numbers, sample_room: int, state: Numbers,
+) -> int:  # fmt: skip
     """Read lines from `state[POS]` to `stop`, where a line ends.
 
     Args:
@@ -161,25 +179,25 @@ def scan_lines(  # type: ignore[no-untyped-def]
         counted yet).
     """
     delimiters = np.uint64(delimiter) * _ONES
-    pos = state[POS]
+    pos: Int = state[POS]
     n_barcodes = state[N_BARCODES]
-    arena_used = state[ARENA_USED]
+    arena_used: Int = state[ARENA_USED]
     n_pairs = state[N_PAIRS]
     n_lines = state[LINES]
     sample_mask = np.uint64(state[SAMPLE_MASK])
     code_out = DONE
-    name = -1
+    name: Int = -1
     last_key = U0
-    name_length = -1
-    code = np.int64(-1)
+    name_length: Int = -1
+    code: Int = np.int64(-1)
     while pos < stop:
-        line = pos
+        line: Int = pos
         reason = 0
         # chromosome: as on the line before, in most files
         word = load_u64(buffer, pos)
         zeros = _zero_bytes(word ^ delimiters)
         short = zeros != U0
-        length = trailing_zeros(zeros) >> 3 if short else 8
+        length: Int = trailing_zeros(zeros) >> 3 if short else 8
         known = short and length == name_length and low_bytes(word, length) == last_key
         if known:
             pos += length + 1
@@ -202,7 +220,7 @@ def scan_lines(  # type: ignore[no-untyped-def]
         if reason == 0:
             first = pos
             word = load_u64(buffer, pos) ^ _ZEROS
-            n_digits = _n_digits(word)
+            n_digits: Int = _n_digits(word)
             start = _number(word, n_digits) if n_digits > 0 else np.int64(0)
             pos += n_digits
             if n_digits == 8:
@@ -262,8 +280,8 @@ def scan_lines(  # type: ignore[no-untyped-def]
                 barcode_stop -= 1
             length = barcode_stop - barcode
             if length <= 1:
-                c = buffer[barcode]
-                if length <= 0 or c == 46 or c == 45 or c == 42:  # . - *
+                lone = buffer[barcode]
+                if length <= 0 or lone == 46 or lone == 45 or lone == 42:  # . - *
                     reason = 7
             elif length == 10 and load_u64(buffer, barcode) == np.uint64(0x4F435241425F4F4E):  # "NO_BARCO"
                 if buffer[barcode + 8] == 68 and buffer[barcode + 9] == 69:  # "DE"
@@ -396,7 +414,7 @@ def scan_lines(  # type: ignore[no-untyped-def]
     return code_out
 
 
-def _thin(sample, n, mask):  # type: ignore[no-untyped-def]
+def _thin(sample: Numbers, n: Int, mask: np.uint64 | int) -> int:
     """Keep those of the first n rows whose hash has the bits of `mask` clear; returns how many."""
     kept = 0
     for i in range(n):
@@ -409,7 +427,7 @@ def _thin(sample, n, mask):  # type: ignore[no-untyped-def]
     return kept
 
 
-def thin_sample(sample, n, mask):  # type: ignore[no-untyped-def]
+def thin_sample(sample: Numbers, n: int, mask: int) -> int:
     """`_thin` for callers outside of the pass."""
     return _thin(sample, n, mask)
 

@@ -1,15 +1,17 @@
-"""The compiled passes of interval overlap. Functions over pointers, see `native`."""
+"""The compiled passes of interval overlap. Functions over pointers, see `kernels.compiler`."""
 
 from __future__ import annotations
 
 from .compiler import Kernels
+from .types import Numbers
 
 MAX_POSITION = 2**32 - 1  # half of the bytes to go through, and no genome has longer chromosomes
 
 
-def find_ranges(  # type: ignore[no-untyped-def]
-    chrom, start, end, n, recode, real_only, starts, ends, bounds, first, last, totals
-):
+def find_ranges(
+    chrom: Numbers, start: Numbers, end: Numbers, n: int, recode: Numbers, real_only: int, starts: Numbers,
+    ends: Numbers, bounds: Numbers, first: Numbers, last: Numbers, totals: Numbers,
+) -> int:  # fmt: skip
     """For every query, the run of regions with `region.end > start` and `region.start < end`.
 
     Each search begins where the one before ended and gallops from there where that is far, so that sorted
@@ -114,7 +116,7 @@ def find_ranges(  # type: ignore[no-untyped-def]
     return rising
 
 
-def expand_ranges(first, last, n, rows, positions):  # type: ignore[no-untyped-def]
+def expand_ranges(first: Numbers, last: Numbers, n: int, rows: Numbers, positions: Numbers) -> int:
     """Write a row and a position for everything in the [n] ranges; returns how many."""
     at = 0
     for i in range(n):
@@ -125,7 +127,7 @@ def expand_ranges(first, last, n, rows, positions):  # type: ignore[no-untyped-d
     return at
 
 
-def union_ranges(first, last, n, positions):  # type: ignore[no-untyped-def]
+def union_ranges(first: Numbers, last: Numbers, n: int, positions: Numbers) -> int:
     """Write the distinct positions of [n] ranges whose `first` never falls, ascending; returns how many."""
     at = 0
     after = 0
@@ -139,7 +141,7 @@ def union_ranges(first, last, n, positions):  # type: ignore[no-untyped-def]
     return at
 
 
-def mark_ranges(first, last, n, seen):  # type: ignore[no-untyped-def]
+def mark_ranges(first: Numbers, last: Numbers, n: int, seen: Numbers) -> int:
     """Set `seen` at every position of the [n] ranges, which may come in any order."""
     for i in range(n):
         position = first[i]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from .compiler import Kernels
+from .types import Numbers
 
 
-def count_tokens(columns, n, all_open, is_open, at):  # type: ignore[no-untyped-def]
+def count_tokens(columns: Numbers, n: int, all_open: int, is_open: Numbers, at: Numbers) -> int:
     """How many tokens `fill_tokens` writes at most."""
     total = 0
     for i in range(n):
@@ -14,9 +15,17 @@ def count_tokens(columns, n, all_open, is_open, at):  # type: ignore[no-untyped-
     return total
 
 
-def fill_tokens(  # type: ignore[no-untyped-def]
-    indptr, n_rows, columns, all_open, is_open, at, tokens, offsets, out
-):
+def fill_tokens(
+    indptr: Numbers,
+    n_rows: int,
+    columns: Numbers,
+    all_open: int,
+    is_open: Numbers,
+    at: Numbers,
+    tokens: Numbers,
+    offsets: Numbers,
+    out: Numbers,
+) -> int:
     """Write the tokens of every row, leaving out those that repeat the one before.
 
     Args:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from .compiler import Kernels
+from .types import Numbers, Words
 
 _U8 = np.uint64(8)
 
 
-def name_keys(arena, barcode_at, first, last, prefix, skip, keys):  # type: ignore[no-untyped-def]
+def name_keys(
+    arena: Numbers, barcode_at: Numbers, first: int, last: int, prefix: Numbers, skip: int, keys: Words
+) -> int:
     """Keys of barcodes `first` to `last` that sort as their names: the eight bytes after `prefix`, big-endian.
 
     A barcode that does not begin with the `skip` bytes of the prefix gets the least or the greatest key.
@@ -37,14 +40,14 @@ def name_keys(arena, barcode_at, first, last, prefix, skip, keys):  # type: igno
     return 0
 
 
-def count_codes(codes, n, counts):  # type: ignore[no-untyped-def]
+def count_codes(codes: Numbers, n: int, counts: Numbers) -> int:
     """Add the number of times that each code occurs to `counts`."""
     for i in range(n):
         counts[codes[i]] += 1
     return 0
 
 
-def group_tokens(codes, tokens, n, at, out):  # type: ignore[no-untyped-def]
+def group_tokens(codes: Numbers, tokens: Numbers, n: int, at: Numbers, out: Numbers) -> int:
     """Write each token to its code's next place, in order, and move that place on."""
     for i in range(n):
         code = codes[i]
@@ -53,7 +56,7 @@ def group_tokens(codes, tokens, n, at, out):  # type: ignore[no-untyped-def]
     return 0
 
 
-def count_runs(codes, lengths, n, item_of, counts):  # type: ignore[no-untyped-def]
+def count_runs(codes: Numbers, lengths: Numbers, n: int, item_of: Numbers, counts: Numbers) -> int:
     """Add the lengths of runs to their items' counts; `item_of[code] < 0` leaves a run out."""
     for i in range(n):
         item = item_of[codes[i]]
@@ -62,7 +65,16 @@ def count_runs(codes, lengths, n, item_of, counts):  # type: ignore[no-untyped-d
     return 0
 
 
-def scatter_runs(codes, lengths, n, tokens, item_of, first, at, out):  # type: ignore[no-untyped-def]
+def scatter_runs(
+    codes: Numbers,
+    lengths: Numbers,
+    n: int,
+    tokens: Numbers,
+    item_of: Numbers,
+    first: int,
+    at: Numbers,
+    out: Numbers,
+) -> int:
     """Copy runs of tokens to their items' next places (`at[item - first]`), and move those on."""
     place = 0
     for i in range(n):

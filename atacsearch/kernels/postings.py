@@ -13,13 +13,14 @@ from __future__ import annotations
 import numpy as np
 
 from .compiler import Kernels, load_u64, trailing_zeros
+from .types import Int, Numbers, Words
 
 DAMAGED = -1
 MAX_ZEROS = 31  # of a gamma code: values are below 2^32
 _U0, _U1, _U64 = np.uint64(0), np.uint64(1), np.uint64(64)
 
 
-def log2_floor(x):  # type: ignore[no-untyped-def]
+def log2_floor(x: Int) -> int:
     """Place of the highest bit of x >= 1."""
     n = 0
     while x > 1:
@@ -28,7 +29,7 @@ def log2_floor(x):  # type: ignore[no-untyped-def]
     return n
 
 
-def expected_k(n_items, count):  # type: ignore[no-untyped-def]
+def expected_k(n_items: Int, count: Int) -> int:
     """The Rice parameter for random items: the logarithm of ln 2 (about 11/16) times the mean gap, rounded down."""
     room = (n_items - count) * 11
     step = count * 32
@@ -39,7 +40,7 @@ def expected_k(n_items, count):  # type: ignore[no-untyped-def]
     return k
 
 
-def put(out, p, value, n):  # type: ignore[no-untyped-def]
+def put(out: Words, p: Int, value: np.uint64, n: Int) -> Int:
     """Write the n <= 64 bits of a uint64 at bit p of zeroed words; returns the place behind."""
     if n == 0:
         return p
@@ -51,14 +52,14 @@ def put(out, p, value, n):  # type: ignore[no-untyped-def]
     return p + n
 
 
-def put_gamma(out, p, x):  # type: ignore[no-untyped-def]
+def put_gamma(out: Words, p: Int, x: Int) -> Int:
     """Write the Elias gamma code of x >= 1."""
     n = log2_floor(x)
     low = np.uint64(x - (1 << n))
     return put(out, p + n, (low << _U1) | _U1, n + 1)
 
 
-def read_gamma(data, p):  # type: ignore[no-untyped-def]
+def read_gamma(data: Numbers, p: Int) -> Int:
     """`x << 6 | zeros` of the gamma code at bit p, which is 2 zeros + 1 bits long; 0 where there is none."""
     word = load_u64(data, p >> 3) >> np.uint64(p & 7)
     zeros = trailing_zeros(word)
@@ -69,10 +70,10 @@ def read_gamma(data, p):  # type: ignore[no-untyped-def]
     return (((1 << zeros) + np.int64(low)) << 6) | zeros
 
 
-def rice_bits(items, first, last, k):  # type: ignore[no-untyped-def]
+def rice_bits(items: Numbers, first: Int, last: Int, k: Int) -> Int:
     """Bits of the Rice codes of a list."""
     before = np.int64(-1)
-    high = 0
+    high: Int = 0
     for i in range(first, last):
         item = np.int64(items[i])
         high += (item - before - 1) >> k
@@ -80,9 +81,10 @@ def rice_bits(items, first, last, k):  # type: ignore[no-untyped-def]
     return high + (last - first) * (k + 1)
 
 
-def encode_lists(  # type: ignore[no-untyped-def]
-    items, offsets, n_lists, first_token, n_items, per_block, out, block_first, block_at, n_blocks
-):
+def encode_lists(
+    items: Numbers, offsets: Numbers, n_lists: int, first_token: int, n_items: int, per_block: int,
+    out: Words, block_first: Numbers, block_at: Numbers, n_blocks: Numbers,
+) -> Int:  # fmt: skip
     """Encode the lists of consecutive tokens, empty ones left out.
 
     Args:
@@ -98,7 +100,7 @@ def encode_lists(  # type: ignore[no-untyped-def]
     Returns:
         Bytes written.
     """
-    p = 0
+    p: Int = 0
     blocks = 0
     held = per_block
     before = 0
@@ -148,10 +150,11 @@ def encode_lists(  # type: ignore[no-untyped-def]
     return (p + 7) >> 3
 
 
-def decode_blocks(  # type: ignore[no-untyped-def]
-    data, starts, stops, firsts, n_blocks, wanted, n_wanted, low_token, high_token, n_items,
-    tokens, counts, items, totals,
-):  # fmt: skip
+def decode_blocks(
+    data: Numbers, starts: Numbers, stops: Numbers, firsts: Numbers, n_blocks: int, wanted: Numbers,
+    n_wanted: int, low_token: int, high_token: int, n_items: int, tokens: Numbers, counts: Numbers,
+    items: Numbers, totals: Numbers,
+) -> int:  # fmt: skip
     """Decode lists of some blocks.
 
     Args:
@@ -168,12 +171,12 @@ def decode_blocks(  # type: ignore[no-untyped-def]
         0, or `DAMAGED`.
     """
     lists = 0
-    taken = 0
+    taken: Int = 0
     w = 0
     for b in range(n_blocks):
-        p = starts[b] * 8
+        p: Int = starts[b] * 8
         end = stops[b] * 8
-        token = firsts[b] - 1
+        token: Int = firsts[b] - 1
         while p < end:
             code = read_gamma(data, p)
             zeros = code & 63
@@ -195,7 +198,7 @@ def decode_blocks(  # type: ignore[no-untyped-def]
             if code == 0 or p > end:
                 return DAMAGED
             difference = code >> 6
-            k = expected_k(n_items, count)
+            k: Int = expected_k(n_items, count)
             k += difference >> 1 if difference & 1 else -(difference >> 1)
             if k < 0 or k > 31:
                 return DAMAGED
@@ -207,7 +210,7 @@ def decode_blocks(  # type: ignore[no-untyped-def]
                     return DAMAGED
                 skew = p & 7
                 word = load_u64(data, p >> 3) >> np.uint64(skew)
-                left = 64 - skew
+                left: Int = 64 - skew
                 began = i
                 while i < count:
                     zeros = trailing_zeros(word)
@@ -221,7 +224,7 @@ def decode_blocks(  # type: ignore[no-untyped-def]
                     left -= used
                     p += used
                 if i == began:  # a code longer than a word
-                    high = 0
+                    high: Int = 0
                     while word == _U0:
                         high += left
                         p += left
@@ -259,7 +262,9 @@ def decode_blocks(  # type: ignore[no-untyped-def]
     return 0
 
 
-def count_tokens(tokens, offsets, n_rows, base, last, counts):  # type: ignore[no-untyped-def]
+def count_tokens(
+    tokens: Numbers, offsets: Numbers, n_rows: int, base: int, last: Numbers, counts: Numbers
+) -> int:
     """Count the items of each token; an item that names a token twice counts once. `last` starts as -1."""
     for row in range(n_rows):
         for i in range(offsets[row], offsets[row + 1]):
@@ -270,7 +275,9 @@ def count_tokens(tokens, offsets, n_rows, base, last, counts):  # type: ignore[n
     return 0
 
 
-def place_items(tokens, offsets, n_rows, base, last, at, items):  # type: ignore[no-untyped-def]
+def place_items(
+    tokens: Numbers, offsets: Numbers, n_rows: int, base: int, last: Numbers, at: Numbers, items: Numbers
+) -> int:
     """Write each item to the next place of each of its tokens, and move that place on."""
     for row in range(n_rows):
         for i in range(offsets[row], offsets[row + 1]):
@@ -282,7 +289,15 @@ def place_items(tokens, offsets, n_rows, base, last, at, items):  # type: ignore
     return 0
 
 
-def count_kept(tokens, counts, n_lists, items, new_row, first_token, sizes):  # type: ignore[no-untyped-def]
+def count_kept(
+    tokens: Numbers,
+    counts: Numbers,
+    n_lists: int,
+    items: Numbers,
+    new_row: Numbers,
+    first_token: int,
+    sizes: Numbers,
+) -> int:
     """Add the number of items of each list whose `new_row` is not negative to `sizes[token - first_token]`."""
     at = 0
     for i in range(n_lists):
@@ -294,7 +309,16 @@ def count_kept(tokens, counts, n_lists, items, new_row, first_token, sizes):  # 
     return 0
 
 
-def place_kept(tokens, counts, n_lists, items, new_row, first_token, at, out):  # type: ignore[no-untyped-def]
+def place_kept(
+    tokens: Numbers,
+    counts: Numbers,
+    n_lists: int,
+    items: Numbers,
+    new_row: Numbers,
+    first_token: int,
+    at: Numbers,
+    out: Numbers,
+) -> int:
     """Write the new rows of each list's kept items to its token's next places, and move those on."""
     read = 0
     for i in range(n_lists):
@@ -310,9 +334,10 @@ def place_kept(tokens, counts, n_lists, items, new_row, first_token, at, out):  
     return 0
 
 
-def count_groups(  # type: ignore[no-untyped-def]
-    lists, bounds, n_queries, first_query, offsets, items, group, n_groups, seen, found, present
-):
+def count_groups(
+    lists: Numbers, bounds: Numbers, n_queries: int, first_query: int, offsets: Numbers, items: Numbers,
+    group: Numbers, n_groups: int, seen: Numbers, found: Numbers, present: Numbers,
+) -> int:  # fmt: skip
     """Per query and group, how many items have any of its lists; per list and group, whether any item has it.
 
     Args:
@@ -342,9 +367,10 @@ def count_groups(  # type: ignore[no-untyped-def]
     return 0
 
 
-def list_items(  # type: ignore[no-untyped-def]
-    lists, bounds, n_queries, offsets, items, group, slot, queries, rows, hits
-):
+def list_items(
+    lists: Numbers, bounds: Numbers, n_queries: int, offsets: Numbers, items: Numbers, group: Numbers,
+    slot: Numbers, queries: Numbers, rows: Numbers, hits: Numbers,
+) -> int:  # fmt: skip
     """All pairs of a query and an item that has any of its lists, and how many of them it has.
 
     Args:
@@ -378,7 +404,15 @@ def list_items(  # type: ignore[no-untyped-def]
     return n
 
 
-def count_lists(tokens, counts, n_lists, items, group, n_groups, found):  # type: ignore[no-untyped-def]
+def count_lists(
+    tokens: Numbers,
+    counts: Numbers,
+    n_lists: int,
+    items: Numbers,
+    group: Numbers,
+    n_groups: int,
+    found: Numbers,
+) -> int:
     """Add the items of each group that have each token to `found` [n_tokens, n_groups] int64."""
     at = 0
     for i in range(n_lists):
@@ -391,7 +425,7 @@ def count_lists(tokens, counts, n_lists, items, group, n_groups, found):  # type
     return 0
 
 
-def mixed(x):  # type: ignore[no-untyped-def]
+def mixed(x: Int) -> np.int64:
     """64 bits that look random (splitmix64, Steele et al. 2014, doi:10.1145/2714064.2660195)."""
     z = (np.uint64(x) + _U1) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -399,7 +433,15 @@ def mixed(x):  # type: ignore[no-untyped-def]
     return np.int64((z ^ (z >> np.uint64(31))) >> _U1)
 
 
-def sum_lists(tokens, counts, n_lists, items, new_row, sizes, sums):  # type: ignore[no-untyped-def]
+def sum_lists(
+    tokens: Numbers,
+    counts: Numbers,
+    n_lists: int,
+    items: Numbers,
+    new_row: Numbers,
+    sizes: Numbers,
+    sums: Numbers,
+) -> int:
     """Add number and hashes of each list's kept items to its token's place."""
     at = 0
     for i in range(n_lists):
@@ -413,7 +455,7 @@ def sum_lists(tokens, counts, n_lists, items, new_row, sizes, sums):  # type: ig
     return 0
 
 
-def sum_pairs(tokens, rows, n, sizes, sums):  # type: ignore[no-untyped-def]
+def sum_pairs(tokens: Numbers, rows: Numbers, n: int, sizes: Numbers, sums: Numbers) -> int:
     """Add one and the row's hash to the place of the token of each pair."""
     for i in range(n):
         sizes[tokens[i]] += 1

@@ -9,12 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from .compiler import Kernels, trailing_zeros
+from .types import Numbers, Words
 
 _U0, _U1 = np.uint64(0), np.uint64(1)
 _SHORT = 48  # rows up to here are sorted by insertion
 
 
-def unique_rows(tokens, offsets, first, last, bitmap, n_words, counts):  # type: ignore[no-untyped-def]
+def unique_rows(
+    tokens: Numbers, offsets: Numbers, first: int, last: int, bitmap: Words, n_words: int, counts: Numbers
+) -> int:
     """Sort the tokens of items `first` to `last` in place and drop duplicates; `counts` gets what is left.
 
     Long rows go through a bitmap of the universe (`n_words` words, all zero before and after).
@@ -36,8 +39,8 @@ def unique_rows(tokens, offsets, first, last, bitmap, n_words, counts):  # type:
                     kept += 1
         else:
             for i in range(low, high):
-                token = np.uint64(tokens[i])
-                bitmap[np.int64(token >> np.uint64(6))] |= _U1 << (token & np.uint64(63))
+                place = np.uint64(tokens[i])
+                bitmap[np.int64(place >> np.uint64(6))] |= _U1 << (place & np.uint64(63))
             for w in range(n_words):
                 bits = bitmap[w]
                 while bits != _U0:
@@ -49,7 +52,7 @@ def unique_rows(tokens, offsets, first, last, bitmap, n_words, counts):  # type:
     return 0
 
 
-def compact_rows(tokens, offsets, new_offsets, n):  # type: ignore[no-untyped-def]
+def compact_rows(tokens: Numbers, offsets: Numbers, new_offsets: Numbers, n: int) -> int:
     """Move the n rows together in place, each shortened to its new length."""
     for item in range(n):
         low = offsets[item]

@@ -71,12 +71,9 @@ def read_bed_sets(
         n_mapped += n_hit
         _add_report(report, one, len(files) > 1)
         for text in filter(None, (one.assembly, *one.notes)):
-            notes.setdefault(_without_details(text, str(path), name) if len(files) > 1 else text, []).append(
-                name
-            )
-    for text, of in notes.items():
-        about = "" if len(files) == 1 else f" ({len(of):,} of {len(files):,} files: {first_names(of, 3)})"
-        report.note(f"{text}{about}")
+            common = _without_details(text, str(path), name) if len(files) > 1 else text
+            notes.setdefault(common, []).append(name)
+    _report_notes(report, notes, len(files))
     report.n_cells = None
     report.mapped_fraction = n_mapped / max(sum(n for n, _ in counts), 1)
     names = tuple(name for name, _ in files)
@@ -110,6 +107,13 @@ def _without_details(text: str, *names: str) -> str:
     for name in names:
         text = text.replace(f"{name}: ", "")
     return re.sub(r" \([^()]*\)", "", text)
+
+
+def _report_notes(report: ReadReport, notes: dict[str, list[str]], n_files: int) -> None:
+    """Report each note once, with the files that it is about where there are several."""
+    for text, of in notes.items():
+        about = "" if n_files == 1 else f" ({len(of):,} of {n_files:,} files: {first_names(of, 3)})"
+        report.note(f"{text}{about}")
 
 
 def _with_counts(labels: pa.Table, counts: list[tuple[int, float]]) -> pa.Table:

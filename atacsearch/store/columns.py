@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .types import Column, ColumnKind
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MAX_TEXT_VALUES = 10_000
 RESERVED = frozenset({"id", "item", "source_id", "tokens", "n_tokens", "_shard", "_row", "_gen", "_pos"})
@@ -19,7 +22,7 @@ VECTOR_PREFIX = "vector_"
 BUILT_IN = ("source_id", "n_tokens")
 
 
-def normalise_labels(labels: Any, known: Iterable[str] = ()) -> tuple[Any, list[str]]:
+def normalise_labels(labels: pa.Table, known: Iterable[str] = ()) -> tuple[pa.Table, list[str]]:
     """Bring a table of labels to the four types and to the spelling that the index already has.
 
     Args:
@@ -32,7 +35,7 @@ def normalise_labels(labels: Any, known: Iterable[str] = ()) -> tuple[Any, list[
     import pyarrow as pa
 
     spelling = {name.casefold(): name for name in known}
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, pa.Array] = {}
     notes: list[str] = []
     taken: set[str] = set()
     for given in labels.column_names:
@@ -51,7 +54,7 @@ def normalise_labels(labels: Any, known: Iterable[str] = ()) -> tuple[Any, list[
     return pa.table(arrays) if arrays else pa.table({}), notes
 
 
-def normalise_array(column: Any) -> Any:
+def normalise_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """One column as string, int64, double or bool; empty text and NaN become null."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -89,7 +92,7 @@ def merge_dtype(old: str | None, new: str) -> str:
     return "double" if {old, new} == {"int64", "double"} else "string"
 
 
-def settle_types(table: Any, known: Mapping[str, Column]) -> dict[str, str]:
+def settle_types(table: pa.Table, known: Mapping[str, Column]) -> dict[str, str]:
     """Types of the columns of an incoming table, fitted to what the index has.
 
     Text that is wholly numeric joins a numeric column; anything else of another type makes the column text.
@@ -116,7 +119,7 @@ def settle_types(table: Any, known: Mapping[str, Column]) -> dict[str, str]:
     return types
 
 
-def cast_table(table: Any, types: Mapping[str, str]) -> Any:
+def cast_table(table: pa.Table, types: Mapping[str, str]) -> pa.Table:
     """Every column of `table` that `types` names, in that type; columns without any value as empty text."""
     import pyarrow as pa
 
@@ -148,7 +151,7 @@ def payload_key(name: str) -> str:
     return re.sub(r"[^0-9A-Za-z_]", lambda m: f"-{ord(m.group()):x}-", name)
 
 
-def payload_values(column: Any, kind: str) -> list[Any]:
+def payload_values(column: pa.ChunkedArray, kind: str) -> list[str | float | None]:
     """Values of a column as Qdrant's payload holds them: text or float; None where there is none.
 
     Truth values are the texts "true" and "false": qdrant-edge 0.9.0 takes Python's True for the integer 1.

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ from .atomic import put_in_place, remove, sha256_of, temporary
 from .columns import VECTOR_PREFIX, cast_table, payload_key, payload_values
 from .manifest import ShardEntry
 from .types import Batch, IndexInfo, Source
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 META_KEY = b"atacsearch.shard"
 ROWS_PER_GROUP = 8_192  # one row group is what reading a single vector costs
@@ -48,7 +51,9 @@ def point_id(kind: str, source_id: str, item_id: str, model_digest: str) -> uuid
     return uuid.uuid5(_NAMESPACE, "\x1f".join((kind, source_id, item_id, model_digest)))
 
 
-def shard_table(batch: Batch, labels: Any, source: Source, info: IndexInfo) -> tuple[Any, dict[str, int]]:
+def shard_table(
+    batch: Batch, labels: pa.Table, source: Source, info: IndexInfo
+) -> tuple[pa.Table, dict[str, int]]:
     """The Arrow table of a batch and its number of points per vector name.
 
     Raises:
@@ -60,7 +65,7 @@ def shard_table(batch: Batch, labels: Any, source: Source, info: IndexInfo) -> t
     sets = batch.sets
     offsets = sets.offsets if sets is not None else np.zeros(n + 1, np.int64)
     tokens = sets.tokens if sets is not None else np.empty(0, np.uint32)
-    columns: dict[str, Any] = {
+    columns: dict[str, pa.Array] = {
         "id": pa.array(batch.ids, pa.string()),
         "item": pa.array(batch.items, pa.string()),
         "source_id": pa.array([source.id] * n, pa.string()),
@@ -89,7 +94,7 @@ def shard_table(batch: Batch, labels: Any, source: Source, info: IndexInfo) -> t
 
 def write_shard(
     index: Path,
-    table: Any,
+    table: pa.Table,
     points: dict[str, int],
     *,
     number: int,
@@ -134,7 +139,7 @@ def write_shard(
     return ShardEntry(number, kind, file, source, table.num_rows, points, size, digest, added)
 
 
-def rows_per_group(table: Any) -> int:
+def rows_per_group(table: pa.Table) -> int:
     """Rows of a row group: fewer for BED files, of which one group would else be hundreds of millions of tokens."""
     mean = float(np.mean(numbers_of(table["n_tokens"]))) if table.num_rows else 0.0
     return ROWS_PER_GROUP if mean <= CELL_TOKENS else max(16, int(TOKENS_PER_GROUP // mean))
@@ -167,19 +172,16 @@ def read_entry(index: Path, path: Path) -> ShardEntry:
         raise InputError(f"{path} is not a readable shard ({error})") from error
 
 
-def read_metadata_rows(index: Path, entry: ShardEntry, types: Mapping[str, str]) -> Any:
+def read_metadata_rows(index: Path, entry: ShardEntry, types: Mapping[str, str]) -> pa.Table:
     """All columns of a shard but tokens and vectors, typed as `types` says, with `_shard` and `_row`."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(index / entry.file)
     names = [n for n in file.schema_arrow.names if n != "tokens" and not n.startswith(VECTOR_PREFIX)]
-    return add_places(
-        cast_table(file.read(columns=names).replace_schema_metadata(None), types), entry.number, pa
-    )
+    return add_places(cast_table(file.read(columns=names).replace_schema_metadata(None), types), entry.number)
 
 
-def read_metadata_schema(index: Path, entries: Sequence[ShardEntry], types: Mapping[str, str]) -> Any:
+def read_metadata_schema(index: Path, entries: Sequence[ShardEntry], types: Mapping[str, str]) -> pa.Table:
     """A table of no rows with all columns that `read_metadata_rows` gives for these shards."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -192,17 +194,19 @@ def read_metadata_schema(index: Path, entries: Sequence[ShardEntry], types: Mapp
             if f.name != "tokens" and not f.name.startswith(VECTOR_PREFIX)
         ]
         tables.append(cast_table(pa.schema(fields).empty_table(), types))
-    return add_places(pa.concat_tables(tables, promote_options="permissive"), 0, pa)
+    return add_places(pa.concat_tables(tables, promote_options="permissive"), 0)
 
 
-def add_places(table: Any, number: int, pa: Any) -> Any:
+def add_places(table: pa.Table, number: int) -> pa.Table:
     """Append the columns `_shard` and `_row` that lead from metadata back to the shard."""
+    import pyarrow as pa
+
     rows = pa.array(np.arange(table.num_rows), pa.int64())
     shard = pa.array(np.full(table.num_rows, number), pa.int64())
     return table.append_column("_shard", shard).append_column("_row", rows)
 
 
-def matrix_of(column: Any) -> npt.NDArray[Any]:
+def matrix_of(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
     """[n, d] values of a fixed_size_list column."""
     import pyarrow as pa
 
@@ -263,7 +267,7 @@ def open_regions(index: Path, shards: Sequence[ShardEntry], n_regions: int) -> n
 
 def _read_groups(
     path: Path, column: str, rows: npt.NDArray[np.int64] | None
-) -> tuple[Any, npt.NDArray[np.int64] | None]:
+) -> tuple[pa.Table, npt.NDArray[np.int64] | None]:
     """One column of the row groups that hold `rows`, and the rows' places in it."""
     import pyarrow.parquet as pq
 
@@ -312,12 +316,13 @@ def read_points(
         info: of the index.
         size: points a batch.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(index / entry.file)
     names = [n for n in file.schema_arrow.names if n != "tokens"]
     for record in file.iter_batches(size, columns=names):
-        table = cast_table(_table_of(record), types)
+        table = cast_table(pa.Table.from_batches([record]), types)
         vectors = {n: matrix_of(table[VECTOR_PREFIX + n]).astype(np.float32) for n in entry.points}
         present: dict[str, Any] = {n: v.any(axis=1) for n, v in vectors.items()}
         filled = [row for flags in present.values() for row in np.flatnonzero(flags).tolist()]
@@ -341,12 +346,6 @@ def read_points(
             [{n: lists[n][r] for n in lists if present[n][r]} for r in keep],
             [payloads[r] for r in keep],
         )
-
-
-def _table_of(record: Any) -> Any:
-    import pyarrow as pa
-
-    return pa.Table.from_batches([record])
 
 
 def join_tokens(

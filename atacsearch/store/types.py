@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..spelling import did_you_mean
 from ..tokens.token_sets import TokenSets
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 KINDS = ("cells", "bedfiles", "regions")
 ONE = {"cells": "cell", "bedfiles": "BED file", "regions": "region"}
@@ -63,7 +66,7 @@ class Batch:
 
     ids: Sequence[str]
     items: Sequence[str]
-    labels: Any
+    labels: pa.Table | None
     sets: TokenSets | None
     vectors: Mapping[str, npt.NDArray[Any]]
 

@@ -351,21 +351,10 @@ class Universe:
             raise InputError(f"parity={parity!r} is not known; use None or 'gtars'")
         if isinstance(x, str | Path):
             return file_tokenizer()(
-                x,
-                self,
-                parity=parity,
-                genome=genome,
-                strict_genome=strict_genome,
-                counting=counting,
-                min_fragments=min_fragments,
-                whitelist=whitelist,
-                tss=tss,
-                blacklist=blacklist,
-                sample=sample,
-                liftover=liftover,
-                kind=kind,
-                threads=threads,
-            )
+                x, self, parity=parity, genome=genome, strict_genome=strict_genome, counting=counting,
+                min_fragments=min_fragments, whitelist=whitelist, tss=tss, blacklist=blacklist, sample=sample,
+                liftover=liftover, kind=kind, threads=threads,
+            )  # fmt: skip
         for_files = {
             "genome": genome, "strict_genome": strict_genome or None, "counting": counting,
             "min_fragments": min_fragments, "whitelist": whitelist, "tss": tss, "blacklist": blacklist,

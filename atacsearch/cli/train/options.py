@@ -51,12 +51,12 @@ def run_recipe(recipe: Callable[..., Trained]) -> None:
     Args:
         recipe: takes `command` (the command line, for the model card), `notify` and `progress`.
     """
-    from ..messages import say
+    from ..messages import notify
 
     with watch() as progress:
-        trained = recipe(command=command_line(), notify=say, progress=progress)
+        trained = recipe(command=command_line(), notify=notify, progress=progress)
     for line in trained.lines:
-        say(line)
+        notify(line)
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def watch() -> Iterator[Callable[[dict[str, Any]], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    from ..messages import say
+    from ..messages import notify
 
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("training", total=None)
@@ -82,6 +82,6 @@ def watch() -> Iterator[Callable[[dict[str, Any]], None]]:
                 for key, value in record.items()
                 if isinstance(value, float)
             )
-            say(f"{record['stage']} epoch {record['epoch'] + 1}/{record['epochs']}: {figures}")
+            notify(f"{record['stage']} epoch {record['epoch'] + 1}/{record['epochs']}: {figures}")
 
         yield show

@@ -1,4 +1,4 @@
-"""`BinIndex`: intervals laid out for a compiled scan, one table look-up and a short walk a query.
+"""`BinIndex`: intervals sorted for compiled look-up, one table access and a short walk a query.
 
 Intervals are sorted by chromosome and start. A bin of 2**shift bases holds the first interval that can still
 overlap anything in it: the first whose running maximum of ends reaches past the bin's start. From there a walk

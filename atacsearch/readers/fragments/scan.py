@@ -218,15 +218,15 @@ class _Pool:
                 continue
             if item is None:
                 return
-            place, chunk = item
+            number, chunk = item
             data = chunk()
             last = data.rfind(b"\n") + 1
             if last == 0:
-                self.chunks[place] = _ParsedChunk(None, data, None)
+                self.chunks[number] = _ParsedChunk(None, data, None)
                 continue
-            first = 0 if place == 0 else data.index(b"\n") + 1
-            middle = worker.parse(data, first, last, 2 * place + 1, place == 0) if last > first else None
-            self.chunks[place] = _ParsedChunk(data[:first], data[last:], middle)
+            first = 0 if number == 0 else data.index(b"\n") + 1
+            middle = worker.parse(data, first, last, 2 * number + 1, number == 0) if last > first else None
+            self.chunks[number] = _ParsedChunk(data[:first], data[last:], middle)
 
 
 def guess_layout(data: bytes) -> tuple[int, int]:
@@ -250,12 +250,12 @@ def _read_edges(chunks: list[_ParsedChunk], worker: Worker) -> None:
     """Join the lines that were cut between chunks, and read them."""
     carry = b""
     at_start = not (chunks and chunks[0].head is not None)  # the first line of the file is still to be read
-    for place, chunk in enumerate(chunks):
+    for number, chunk in enumerate(chunks):
         if chunk.head is None:
             carry += chunk.tail
             continue
         if line := carry + chunk.head:
-            chunk.edge = worker.parse(line, 0, len(line), 2 * place, at_start)
+            chunk.edge = worker.parse(line, 0, len(line), 2 * number, at_start)
             at_start = False
         carry = chunk.tail
     if carry:

@@ -104,28 +104,28 @@ class Worker:
             self._enter_barcodes(settings.only)
             self.keep_below = len(settings.only)
 
-    def parse(self, data: bytes, start: int, stop: int, place: int, at_start: bool) -> Piece:
-        """Read the whole lines `data[start:stop]`; `place` orders pieces as in the file."""
+    def parse(self, data: bytes, start: int, stop: int, order: int, at_start: bool) -> Piece:
+        """Read the whole lines `data[start:stop]`; `order` is that of the pieces in the file."""
         piece = Piece(0, 0, np.zeros(kernel.N_REASONS, np.int64), {}, 0)
         self.state[kernel.AT_START] = at_start
         # the compiled pass looks past the end of a line: the last lines go through a padded copy
         cut = data.rfind(b"\n", start, min(stop, len(data) - tables.PADDING)) + 1
         if cut > start:
-            self._scan(data, start, cut, piece, place)
+            self._scan(data, start, cut, piece, order)
         else:
             cut = start
         if stop > cut:
-            self._scan(data[cut:stop] + bytes(tables.PADDING), 0, stop - cut, piece, place)
+            self._scan(data[cut:stop] + bytes(tables.PADDING), 0, stop - cut, piece, order)
         piece.n_fragments = piece.n_lines - piece.n_headers - int(piece.bad.sum())
         if self.settings.in_order:
-            self.flush(place)
+            self.flush(order)
         return piece
 
-    def flush(self, place: int = 0) -> None:
+    def flush(self, order: int = 0) -> None:
         """Group the pairs collected so far, and hand them to the store."""
         n = int(self.state[kernel.N_PAIRS])
         if n:
-            run = group(self.number, place, self.pair_barcode[:n], self.pair_token[:n], self.keys())
+            run = group(self.number, order, self.pair_barcode[:n], self.pair_token[:n], self.keys())
             self.store.add(run)
             self.state[kernel.N_PAIRS] = 0
 
@@ -144,7 +144,7 @@ class Worker:
             self._keys = keys
         return self._keys
 
-    def _scan(self, data: bytes, start: int, stop: int, piece: Piece, place: int) -> None:
+    def _scan(self, data: bytes, start: int, stop: int, piece: Piece, order: int) -> None:
         s, state = self.settings, self.state
         buffer = np.frombuffer(data, np.uint8)
         state[kernel.POS], state[kernel.LINES], state[kernel.HEADERS] = start, 0, 0
@@ -171,7 +171,7 @@ class Worker:
                 line = data.index(b"\n", state[kernel.POS]) - int(state[kernel.POS])
                 self._grow(self.n_barcodes + 1, int(state[kernel.ARENA_USED]) + line)
             elif code == kernel.MORE_PAIRS and state[kernel.N_PAIRS]:
-                self.flush(place)
+                self.flush(order)
             elif code == kernel.MORE_PAIRS:  # one fragment in more regions than there is room for
                 self._make_pair_room(2 * len(self.pair_token))
         for reason in np.flatnonzero(bad).tolist():

@@ -123,18 +123,10 @@ def read_fragments(
         [1, 1]
     """
     options = ReadOptions(
-        genome=genome,
-        strict_genome=strict_genome,
-        counting=counting,
-        min_fragments=min_fragments,
-        whitelist=whitelist,
-        tss=tss,
-        blacklist=blacklist,
-        sample=sample,
-        parity=parity,
-        kind="fragments",
+        genome=genome, strict_genome=strict_genome, counting=counting, min_fragments=min_fragments,
+        whitelist=whitelist, tss=tss, blacklist=blacklist, sample=sample, parity=parity, kind="fragments",
         threads=threads,
-    )
+    )  # fmt: skip
     (items,) = open_input(path, universe, options)
     return items
 
@@ -158,19 +150,10 @@ def tokenize_file(
 ) -> TokenSets:
     """The token sets of all items of a file, in order: `Universe.tokenize` of a path; see `ReadOptions`."""
     options = ReadOptions(
-        genome=genome,
-        strict_genome=strict_genome,
-        counting=counting,
-        min_fragments=min_fragments,
-        whitelist=whitelist,
-        tss=tss,
-        blacklist=blacklist,
-        sample=sample,
-        parity=parity,
-        liftover=liftover,
-        kind=kind,
-        threads=threads,
-    )
+        genome=genome, strict_genome=strict_genome, counting=counting, min_fragments=min_fragments,
+        whitelist=whitelist, tss=tss, blacklist=blacklist, sample=sample, parity=parity, liftover=liftover,
+        kind=kind, threads=threads,
+    )  # fmt: skip
     return TokenSets.concat([items.sets for items in open_input(path, universe, options)])
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ from ..vectors.base import VectorStore
 from .nearest import NearestItems
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ..postings.reader import Postings
 
 
@@ -75,7 +77,7 @@ class Snapshot(NearestItems):
         """Columns that `where` may use."""
         return [name for name, c in self._columns(kind).items() if c.indexed]
 
-    def sources(self) -> Any:
+    def sources(self) -> pa.Table:
         """Arrow table of sources.
 
         Returns:
@@ -85,7 +87,7 @@ class Snapshot(NearestItems):
 
     # -- rows ---------------------------------------------------------------------------------------
 
-    def rows(self, kind: str, ids: Sequence[str], columns: Sequence[str] | None = None) -> Any:
+    def rows(self, kind: str, ids: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
         """Metadata of items.
 
         Args:
@@ -103,7 +105,7 @@ class Snapshot(NearestItems):
         names = self._names(kind, columns, ["id", "item", *self._columns(kind)])
         return self._metadata.rows(kind, ids, names).select(names)
 
-    def table(self, kind: str, columns: Sequence[str] | None = None) -> Any:
+    def table(self, kind: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Metadata of all items as an Arrow table, in the order of `all_ids`; columns as in `rows`."""
         check_kind(kind)
         have = ["id", "item", *self._columns(kind)]
@@ -122,7 +124,7 @@ class Snapshot(NearestItems):
                 )
         return [by_fold[n.casefold()] for n in columns]
 
-    def matching(self, kind: str, where: Where | str | Sequence[str]) -> Any:
+    def matching(self, kind: str, where: Where | str | Sequence[str]) -> pa.ChunkedArray:
         """Ids of the items that meet a filter, as an Arrow column of text in no order.
 
         Raises:

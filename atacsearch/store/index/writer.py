@@ -245,8 +245,8 @@ class Writer:
         if not self._pending and not self._dropped:
             return self._manifest.generation
         live = [s for s in self._manifest.shards if s.number not in self._dropped]
-        manifest = self._make(live, self._pending)
-        self._adopt(manifest)
+        manifest = self._build_generation(live, self._pending)
+        self._go_on_from(manifest)
         return manifest.generation
 
     def rebuild(self, shards: Sequence[ShardEntry]) -> int:
@@ -261,11 +261,11 @@ class Writer:
                     labels = table.drop_columns(["id", "item", "source_id", "n_tokens", "_shard", "_row"])
                     self._types[kind].update(settle_types(labels, self._pending_columns(kind)))
         self._number = max([self._number, *(s.number + 1 for s in shards)])
-        manifest = self._make([], sorted(shards, key=lambda s: s.number))
-        self._adopt(manifest)
+        manifest = self._build_generation([], sorted(shards, key=lambda s: s.number))
+        self._go_on_from(manifest)
         return manifest.generation
 
-    def _make(self, kept: Sequence[ShardEntry], new: Sequence[ShardEntry]) -> Manifest:
+    def _build_generation(self, kept: Sequence[ShardEntry], new: Sequence[ShardEntry]) -> Manifest:
         """Build generation n+1 in a temporary folder and put it in place; `CURRENT` is not touched."""
         old = self._manifest
         generation = old.generation + 1
@@ -312,7 +312,7 @@ class Writer:
                 )
         return build_metadata(path, [*kept, *new], incoming, previous)
 
-    def _adopt(self, manifest: Manifest) -> None:
+    def _go_on_from(self, manifest: Manifest) -> None:
         """Go on from the generation that is current now."""
         self._metadata.close()
         self._manifest = manifest

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,10 @@ from ..types import KINDS, Column, check_kind
 from .sql_files import migrations, query
 from .where import COMPARE, BoundCondition, BoundWhere
 
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
 FILE = "metadata.duckdb"
 HIDDEN = ("_shard", "_row", "_pos")
 FEW = 50  # times as many items as ids asked for: these may be found by their hash, without reading all ids
@@ -35,14 +39,14 @@ HELD_AFTER = 6  # times after which all columns are kept
 HELD_ITEMS = 5_000_000  # no more than so many: some 200 bytes each
 
 
-def _connect(path: Path, read_only: bool) -> Any:
+def _connect(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     # a temporary folder of its own: the index may be on a read-only disk
     return duckdb.connect(str(path), read_only=read_only, config={"temp_directory": tempfile.gettempdir()})
 
 
-def empty_items() -> Any:
+def empty_items() -> pa.Table:
     """An Arrow table of no items, with the columns that every collection has."""
     import pyarrow as pa
 
@@ -67,8 +71,8 @@ class Incoming:
         tables: the rows, a shard at a time, so that many shards never lie in memory together.
     """
 
-    schema: Any
-    tables: Iterable[Any] = ()
+    schema: pa.Table
+    tables: Iterable[pa.Table] = ()
 
 
 def build_metadata(
@@ -107,7 +111,7 @@ def build_metadata(
     return columns
 
 
-def _fits(old: Any, kind: str, incoming: Mapping[str, Incoming]) -> bool:
+def _fits(old: duckdb.DuckDBPyConnection, kind: str, incoming: Mapping[str, Incoming]) -> bool:
     """Whether new rows have no columns but those of the generation before, each of the same type."""
     if kind not in incoming:
         return True
@@ -117,7 +121,11 @@ def _fits(old: Any, kind: str, incoming: Mapping[str, Incoming]) -> bool:
 
 
 def _write(
-    con: Any, shards: Sequence[ShardEntry], incoming: Mapping[str, Incoming], old: Any, copied: bool
+    con: duckdb.DuckDBPyConnection,
+    shards: Sequence[ShardEntry],
+    incoming: Mapping[str, Incoming],
+    old: duckdb.DuckDBPyConnection | None,
+    copied: bool,
 ) -> None:
     """Bring the tables of a new file, or of a copy, to what the live shards hold."""
     import pyarrow as pa
@@ -154,24 +162,24 @@ def _write(
             con.unregister("incoming")
 
 
-def _column(name: str) -> Any:
+def _column(name: str) -> duckdb.Expression:
     """A column by its name, whatever characters that has."""
     import duckdb
 
     return duckdb.ColumnExpression(name)
 
 
-def _reader(relation: Any) -> Any:
+def _reader(relation: duckdb.DuckDBPyRelation) -> pa.RecordBatchReader:
     """The rows of a relation as an Arrow stream; the method has another name before DuckDB 1.5."""
     name = "to_arrow_reader" if hasattr(relation, "to_arrow_reader") else "fetch_arrow_reader"
     return getattr(relation, name)()
 
 
-def _shard_rows(shards: Sequence[ShardEntry]) -> Any:
+def _shard_rows(shards: Sequence[ShardEntry]) -> pa.Table:
     import pyarrow as pa
 
     text, number = pa.string(), pa.int64()
-    columns: list[tuple[str, Any, list[Any]]] = [
+    columns: list[tuple[str, pa.DataType, list[Any]]] = [
         ("number", number, [s.number for s in shards]),
         ("kind", text, [s.kind for s in shards]),
         ("file", text, [s.file for s in shards]),
@@ -189,7 +197,7 @@ def _shard_rows(shards: Sequence[ShardEntry]) -> Any:
     return pa.table({name: pa.array(values, kind) for name, kind, values in columns})
 
 
-def _describe(con: Any, kind: str) -> dict[str, Column]:
+def _describe(con: duckdb.DuckDBPyConnection, kind: str) -> dict[str, Column]:
     """The columns of a collection that users see, with their number of distinct values."""
     counts = con.execute(query("count_distinct"), {"kind": kind}).fetchall()[0]
     dtypes = {"VARCHAR": "string", "BIGINT": "int64", "DOUBLE": "double", "BOOLEAN": "bool"}
@@ -204,7 +212,7 @@ def _describe(con: Any, kind: str) -> dict[str, Column]:
     return columns
 
 
-def _expression(condition: BoundCondition) -> Any:
+def _expression(condition: BoundCondition) -> duckdb.Expression:
     """A condition in DuckDB's own terms; null meets none, and neither does a number that is not finite."""
     import duckdb
 
@@ -247,23 +255,24 @@ class Metadata:
             raise InputError(f"{path} has metadata schema {version}, this version reads {newest}; {remedy}")
         self._local = threading.local()
         self._counts: dict[str, int] = {}
-        self._places: dict[str, tuple[Any, Any]] = {}
+        self._places: dict[str, tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]] = {}
         self._times: dict[str, int] = {}
-        self._held: dict[str, tuple[npt.NDArray[np.int64], Any]] = {}
+        self._held: dict[str, tuple[npt.NDArray[np.int64], pa.Table]] = {}
 
     def close(self) -> None:
         """Let go of the file."""
         self._con.close()
 
-    def _cursor(self) -> Any:
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
         if not hasattr(self._local, "cursor"):
             self._local.cursor = self._con.cursor()
-        return self._local.cursor
+        cursor: duckdb.DuckDBPyConnection = self._local.cursor
+        return cursor
 
-    def _table(self, name: str, **params: Any) -> Any:
+    def _table(self, name: str, **params: object) -> pa.Table:
         return self._cursor().sql(query(name), params=params).to_arrow_table()
 
-    def _joined(self, name: str, ids: Sequence[str], **params: Any) -> Any:
+    def _joined(self, name: str, ids: Sequence[str], **params: object) -> pa.Table:
         """Result of a query that joins `wanted(pos, id)`."""
         import pyarrow as pa
 
@@ -288,7 +297,7 @@ class Metadata:
         """All ids, in order of shard and row."""
         return list(self._table("ordered_ids", kind=kind)["id"].to_pylist())
 
-    def rows(self, kind: str, ids: Sequence[str], columns: Sequence[str] | None = None) -> Any:
+    def rows(self, kind: str, ids: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
         """All columns of the given ids, or those named, in the order of `ids`.
 
         Raises:
@@ -297,7 +306,7 @@ class Metadata:
         chosen = None if columns is None else [*dict.fromkeys(("_pos", *columns))]
         return self._found(kind, ids, self._joined_rows(kind, ids, chosen))
 
-    def places(self, kind: str, ids: Sequence[str]) -> Any:
+    def places(self, kind: str, ids: Sequence[str]) -> pa.Table:
         """Columns `_shard` and `_row` of the given ids, in that order.
 
         Raises:
@@ -305,7 +314,7 @@ class Metadata:
         """
         return self._found(kind, ids, self._joined_rows(kind, ids, ["_pos", "_shard", "_row"]))
 
-    def _joined_rows(self, kind: str, ids: Sequence[str], columns: Sequence[str] | None) -> Any:
+    def _joined_rows(self, kind: str, ids: Sequence[str], columns: Sequence[str] | None) -> pa.Table:
         """Rows of the ids that are there, with their `_pos` in `ids`."""
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -337,7 +346,7 @@ class Metadata:
         table = table.filter(pc.equal(table["_id"], table["id"]))  # two ids may have one hash
         return table.drop_columns(["_id"]) if columns is None else table.select(list(columns))
 
-    def _hold(self, kind: str) -> tuple[npt.NDArray[np.int64], Any] | None:
+    def _hold(self, kind: str) -> tuple[npt.NDArray[np.int64], pa.Table] | None:
         """Row numbers and all columns in memory, once rows have been asked for often; the file never changes.
 
         A join on a hundred rows reads a block of every column for each, 10 to 20 ms of a million items; this
@@ -365,7 +374,7 @@ class Metadata:
         first, last = np.searchsorted(hashes, asked), np.searchsorted(hashes, asked, side="right")
         return np.repeat(np.arange(len(ids)), last - first), places[concat_ranges(first, last)]
 
-    def _found(self, kind: str, ids: Sequence[str], table: Any) -> Any:
+    def _found(self, kind: str, ids: Sequence[str], table: pa.Table) -> pa.Table:
         if table.num_rows != len(ids):
             seen = set(table["_pos"].to_pylist())
             missing = [i for pos, i in enumerate(ids) if pos not in seen]
@@ -387,19 +396,19 @@ class Metadata:
         """Up to five ids that occur twice, which must never be."""
         return list(self._table("duplicate_ids", kind=kind)["id"].to_pylist())
 
-    def table(self, kind: str, columns: Sequence[str] | None = None) -> Any:
+    def table(self, kind: str, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows, in order of shard and row; the given columns, or every one."""
         if columns is None:
             return self._table("ordered_rows", kind=kind)
         return self._table("chosen_rows", kind=kind, columns=list(columns)).select(list(columns))
 
-    def matching(self, kind: str, where: BoundWhere) -> Any:
+    def matching(self, kind: str, where: BoundWhere) -> pa.ChunkedArray:
         """Ids of the items that meet a filter, as an Arrow column in no order."""
         found = self._cursor().table(check_kind(kind))
         for condition in where.conditions:
             found = found.filter(_expression(condition))
         return found.select(_column("id")).to_arrow_table()["id"]
 
-    def sources(self) -> Any:
+    def sources(self) -> pa.Table:
         """Arrow table of all sources, with their number of items."""
         return self._table("all_sources")

@@ -13,11 +13,16 @@ import operator
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
 from ...spelling import did_you_mean
 from ..types import Column, ColumnKind
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
 
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "in")
 COMPARE = {
@@ -98,7 +103,7 @@ def _parse_one(text: str) -> list[Condition]:
         nonlocal at
         if at >= len(tokens) or tokens[at][0] not in kinds:
             found = repr(tokens[at][1]) if at < len(tokens) else "the end"
-            raise _bad(text, f"expected {what}, found {found}")
+            raise _syntax_error(text, f"expected {what}, found {found}")
         at += 1
         return tokens[at - 1]
 
@@ -107,15 +112,15 @@ def _parse_one(text: str) -> list[Condition]:
         kind, op = take("one of = != < <= > >= in", "op", "word")
         op = {"==": "="}.get(op, op.lower() if kind == "word" else op)
         if op not in OPERATORS:
-            raise _bad(text, f"expected one of = != < <= > >= in, found {op!r}")
+            raise _syntax_error(text, f"expected one of = != < <= > >= in, found {op!r}")
         if op == "in":
             if take("'(' after in", "mark")[1] != "(":
-                raise _bad(text, "expected '(' after in")
+                raise _syntax_error(text, "expected '(' after in")
             values = [take("a value", "word", "quoted")[1]]
             while (mark := take("',' or ')'", "mark")[1]) == ",":
                 values.append(take("a value", "word", "quoted")[1])
             if mark != ")":
-                raise _bad(text, f"expected ',' or ')', found {mark!r}")
+                raise _syntax_error(text, f"expected ',' or ')', found {mark!r}")
         else:
             values = [take("a value", "word", "quoted")[1]]
         conditions.append(Condition(column, op, tuple(values)))
@@ -123,7 +128,7 @@ def _parse_one(text: str) -> list[Condition]:
             return conditions
         kind, word = tokens[at]
         if kind != "word" or word.lower() != "and":
-            raise _bad(
+            raise _syntax_error(
                 text, f"expected 'and' after {values[-1]!r}, found {word!r}; put values with spaces in quotes"
             )
         at += 1
@@ -136,7 +141,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
-            raise _bad(text, f"cannot read {text[at : at + 20].strip()!r}; is a quote not closed?")
+            raise _syntax_error(text, f"cannot read {text[at : at + 20].strip()!r}; is a quote not closed?")
         kind = str(match.lastgroup)
         value = match.group(kind)
         if kind == "quoted":
@@ -146,7 +151,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     return tokens
 
 
-def _bad(text: str, problem: str) -> InputError:
+def _syntax_error(text: str, problem: str) -> InputError:
     return InputError(
         f"--where {text!r}: {problem}; write column=value (or != < <= > >= in (a, b)), joined by and"
     )
@@ -282,17 +287,15 @@ def _translate(where: BoundWhere | None, spell: _Edge) -> list[Any]:
     return conditions
 
 
-def to_mask(where: BoundWhere | None, table: Any) -> Any:
-    """[n_rows] bool: which rows of an Arrow table with the filter's columns match; None for no filter."""
+def to_mask(where: BoundWhere | None, table: pa.Table) -> npt.NDArray[np.bool_]:
+    """[n_rows] bool: which rows of an Arrow table with the filter's columns match; all of them without a filter."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if where is None:
-        return None
     mask = np.ones(table.num_rows, bool)
     compare = {"=": pc.equal, "!=": pc.not_equal, "<": pc.less, "<=": pc.less_equal, ">": pc.greater}
-    for c in where.conditions:
+    for c in where.conditions if where else ():
         column = table[c.column]
         if c.kind == "number":
             column = column.cast(pa.float64())

@@ -88,7 +88,7 @@ def build(
     """
     entries = sorted(entries, key=lambda e: e.number)
     shards = shards_of(entries)
-    path = folder / _name(shards)
+    path = folder / _file_name(shards)
     head = {"kind": kind, "universe_digest": universe_digest}
     pieces_of_runs = _runs(index, entries)
     first, second = next(pieces_of_runs, []), next(pieces_of_runs, None)
@@ -118,7 +118,7 @@ def build(
     return PostingsFile(path)
 
 
-def _name(shards: Shards) -> str:
+def _file_name(shards: Shards) -> str:
     checksum = hashlib.sha256(shards.numbers.tobytes() + shards.marks.tobytes()).hexdigest()[:16]
     return f"{shards.numbers.min()}-{shards.numbers.max()}-{checksum}{SUFFIX}"
 
@@ -194,7 +194,7 @@ def merge(folder: Path, files: Sequence[PostingsFile], live: set[int]) -> Postin
     kept = np.isin(numbers, np.fromiter(live, np.int64, len(live)))
     shards = Shards(numbers[kept], rows[kept], marks[kept])
     starts = dict(zip(shards.numbers.tolist(), shards.starts.tolist(), strict=True))
-    with PostingsWriter(folder / _name(shards), shards, files[0].record_head()) as writer:
+    with PostingsWriter(folder / _file_name(shards), shards, files[0].record_head()) as writer:
         _merge(files, [row_places(f, starts) for f in files], writer)
         path = writer.finish()
     return PostingsFile(path)

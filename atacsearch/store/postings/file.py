@@ -1,9 +1,10 @@
 """Posting files: for the shards of a collection, which rows have each token; immutable and memory-mapped.
 
-Layout, little-endian: blocks of encoded lists (`postings_kernel`), eight zero bytes, the sections `shards`
-[n, 3] uint64 (number, rows, first 64 bits of the shard's sha256; rows of the file are the shards' rows one after
-another), `block_first` uint32 and `block_at` uint64 (first token and first byte of each block), `pages` uint32
-(CRC-32 of each 16 KB before it), a JSON record, and a trailer: length and CRC-32 of the record, magic.
+Layout, little-endian: blocks of encoded lists (`kernels/postings.py`; a block is the least that is decoded at once),
+eight zero bytes, the sections `shards` [n, 3] uint64 (number, rows, first 64 bits of the shard's sha256; rows of the
+file are the shards' rows one after another), `block_first` uint32 and `block_at` uint64 (first token and first byte
+of each block), `pages` uint32 (CRC-32 of each 16 KB before it), a JSON record, and a trailer: length and CRC-32 of
+the record, magic.
 
 What is read is compared with its page's checksum the first time, so damage is an error and no wrong answer.
 """
@@ -24,6 +25,7 @@ import numpy.typing as npt
 from ...errors import InputError
 from ...kernels.postings import KERNELS
 from ..atomic import put_in_place, remove, temporary
+from ..manifest import ShardEntry
 
 MAGIC = b"atacsearch postings 1\n\0\0"
 PAGE = 1 << 14
@@ -236,7 +238,7 @@ class PostingsFile:
         self._first = self._section("block_first", np.uint32)
         self._at = self._section("block_at", np.uint64)
 
-    def _section(self, name: str, dtype: Any) -> npt.NDArray[Any]:
+    def _section(self, name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         at, size = self.record["sections"][name]
         return self._data[at : at + size].view(dtype)
 
@@ -329,7 +331,7 @@ def _joined(starts: Int64s, stops: Int64s) -> Iterator[tuple[int, int]]:
     yield from zip(starts[firsts].tolist(), stops[lasts].tolist(), strict=True)
 
 
-def shards_of(entries: Sequence[Any]) -> Shards:
+def shards_of(entries: Sequence[ShardEntry]) -> Shards:
     """The `Shards` of shard entries of a manifest, which must be in order of their numbers."""
     return Shards(
         np.array([e.number for e in entries], np.int64),

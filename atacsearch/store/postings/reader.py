@@ -1,7 +1,7 @@
 """Postings of a generation: which items of a collection have which tokens, exactly and in microseconds.
 
 Made by `Snapshot.postings`. Items are known by their rows: places in `Snapshot.all_ids`. The lists come from the
-posting files that cover the generation's shards (`postings_build`); rows of shards that were deleted since a file
+posting files that cover the generation's shards (`build.py`); rows of shards that were deleted since a file
 was made are passed over.
 """
 
@@ -84,12 +84,12 @@ class Postings:
         at = np.searchsorted(asked, tokens)
         found, anywhere = np.zeros((n, n_groups), np.int64), np.zeros((len(asked), n_groups), np.uint8)
         for file, place in zip(self.files, self._places, strict=True):
-            lists = _joined(file, asked)
-            own = _renamed(place, group)
+            lists = _lists_of(file, asked)
+            own = _groups_of_rows(place, group)
             present = np.zeros((len(lists.tokens), n_groups), np.uint8)
             KERNELS(
-                "count_groups", _numbers(lists, asked)[at], bounds, n, 0, lists.offsets, lists.items, own, n_groups,
-                np.full(file.n_items, -1, np.int32), found, present,
+                "count_groups", _list_numbers(lists, asked)[at], bounds, n, 0, lists.offsets, lists.items, own,
+                n_groups, np.full(file.n_items, -1, np.int32), found, present,
             )  # fmt: skip
             anywhere[np.searchsorted(asked, lists.tokens)] |= present
         together = np.zeros((n, n_groups), np.int64)
@@ -115,9 +115,11 @@ class Postings:
         at = np.searchsorted(asked, tokens)
         parts = [(np.empty(0, np.int64),) * 3]
         for file, place in zip(self.files, self._places, strict=True):
-            lists = _joined(file, asked)
-            own = place if keep is None else _renamed(place, np.where(keep, np.arange(self.n_rows), -1))
-            numbers = _numbers(lists, asked)[at]
+            lists = _lists_of(file, asked)
+            own = (
+                place if keep is None else _groups_of_rows(place, np.where(keep, np.arange(self.n_rows), -1))
+            )
+            numbers = _list_numbers(lists, asked)[at]
             room = int(lists.counts[numbers[numbers >= 0]].sum())
             queries, rows, hits = np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.int64)
             n = KERNELS(
@@ -142,21 +144,21 @@ class Postings:
         """[n_tokens, n_groups] int64 items of each group that have each token: one pass over everything."""
         found = np.zeros((n_tokens, n_groups), np.int64)
         for file, place in zip(self.files, self._places, strict=True):
-            own = _renamed(place, group)
+            own = _groups_of_rows(place, group)
             for lists in file.in_range(0, n_tokens):
                 n = len(lists.tokens)
                 KERNELS("count_lists", lists.tokens, lists.counts, n, lists.items, own, n_groups, found)
         return found
 
 
-def _renamed(place: Groups, group: npt.NDArray[Any]) -> Groups:
+def _groups_of_rows(place: Groups, group: npt.NDArray[Any]) -> Groups:
     """[n_items] int32 group of each row of a file."""
     if not len(group):
         return np.full(len(place), -1, np.int32)
     return np.where(place < 0, -1, group[np.maximum(place, 0)]).astype(np.int32)
 
 
-def _joined(file: PostingsFile, tokens: Int64s) -> Lists:
+def _lists_of(file: PostingsFile, tokens: Int64s) -> Lists:
     parts = list(file.of_tokens(tokens))
     if len(parts) == 1:
         return parts[0]
@@ -167,7 +169,7 @@ def _joined(file: PostingsFile, tokens: Int64s) -> Lists:
     )
 
 
-def _numbers(lists: Lists, asked: Int64s) -> Int64s:
+def _list_numbers(lists: Lists, asked: Int64s) -> Int64s:
     """[n] int64 which list each asked token has, -1 for none."""
     numbers = np.full(len(asked), -1, np.int64)
     numbers[np.searchsorted(asked, lists.tokens)] = np.arange(len(lists.tokens))

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +35,9 @@ from ..types import KINDS, IndexInfo
 from .base import Collection, Hits, Query, StoredPoint
 from .merge import merge_hits
 from .parts import columns_inside, plan_parts
+
+if TYPE_CHECKING:
+    import qdrant_edge as qe
 
 QUERIES_A_CALL = 1_000
 LINKS = 24  # of a point in the graph
@@ -74,7 +77,7 @@ class EmbeddedStore:
     def __init__(self, index: Path, info: IndexInfo) -> None:
         self._index = index
         self._info = info
-        self._open: dict[str, Any] = {}
+        self._open: dict[str, qe.EdgeShard] = {}
         self._shares: dict[tuple[str, BoundWhere], float] = {}
         self._lock = threading.Lock()
         self._copies: tempfile.TemporaryDirectory[str] | None = None
@@ -141,7 +144,7 @@ class EmbeddedStore:
         numbers = {s.number: s.source.id for s in shards}
         return Part(name, collection.kind, numbers, points, inside, collection.generation)
 
-    def _config(self, points: int) -> Any:
+    def _config(self, points: int) -> qe.EdgeConfig:
         """How a part of so many points is stored."""
         import qdrant_edge as qe
 
@@ -183,7 +186,7 @@ class EmbeddedStore:
         if shard is not None:
             shard.close()
 
-    def _shard(self, part: Part) -> Any:
+    def _shard(self, part: Part) -> qe.EdgeShard:
         """The opened part; opened once and kept."""
         key = f"{part.kind}/{part.name}"
         with self._lock:
@@ -191,7 +194,7 @@ class EmbeddedStore:
                 self._open[key] = self._load(part)
             return self._open[key]
 
-    def _load(self, part: Part) -> Any:
+    def _load(self, part: Part) -> qe.EdgeShard:
         import qdrant_edge as qe
 
         path = self._folder(part.kind, part.name)
@@ -217,7 +220,7 @@ class EmbeddedStore:
                 f"cannot open the vectors {path} ({error}); run: atacsearch index repair {self._index}"
             ) from error
 
-    def _load_copy(self, path: Path, name: str, reason: Exception) -> Any:
+    def _load_copy(self, path: Path, name: str, reason: Exception) -> qe.EdgeShard:
         import qdrant_edge as qe
 
         try:
@@ -258,9 +261,9 @@ class EmbeddedStore:
             must_not.append(qe.FieldCondition("_shard", match=qe.MatchAny(dead)))
         if query.not_points:
             must_not.append(qe.HasIdCondition(set(query.not_points)))
-        filters: dict[str | None, Any] = {}
+        filters: dict[str | None, qe.Filter | None] = {}
 
-        def filter_of(source: str | None) -> Any:
+        def filter_of(source: str | None) -> qe.Filter | None:
             if source not in filters:
                 own = (
                     [qe.FieldCondition("source_id", match=qe.MatchValue(source))]
@@ -277,21 +280,23 @@ class EmbeddedStore:
         chosen = [filter_of(sources[i] if sources is not None else None) for i in range(len(query.vectors))]
         where = query.where
         if where is None or query.exact or must_not or sources is not None:
-            return self._ask(part, query, range(len(query.vectors)), chosen, query.k, [])
+            return self._query_part(part, query, range(len(query.vectors)), chosen, query.k, [])
         share = self._share(part, shard, where, filter_of(None))
         longer = ceil(1.3 * query.k / max(share, COMMON)) + 16
         if share < COMMON or longer > CANDIDATES / OVERSAMPLING:
-            return self._ask(part, query, range(len(query.vectors)), chosen, query.k, [])
+            return self._query_part(part, query, range(len(query.vectors)), chosen, query.k, [])
         # the walk through a graph of which half is forbidden finds less, and slower, than a longer answer holds
         keys = [payload_key(c.column) for c in where.conditions]
         unfiltered = [None] * len(query.vectors)
-        found = self._ask(part, query, range(len(query.vectors)), unfiltered, longer, keys, where)
+        found = self._query_part(part, query, range(len(query.vectors)), unfiltered, longer, keys, where)
         short = [i for i, some in enumerate(found) if len(some) < query.k]
-        for i, some in zip(short, self._ask(part, query, short, chosen, query.k, []), strict=True):
+        for i, some in zip(short, self._query_part(part, query, short, chosen, query.k, []), strict=True):
             found[i] = some
         return [some[: query.k] for some in found]
 
-    def _share(self, part: Part, shard: Any, where: BoundWhere, translated: Any) -> float:
+    def _share(
+        self, part: Part, shard: qe.EdgeShard, where: BoundWhere, translated: qe.Filter | None
+    ) -> float:
         """About which share of a part's points meets a filter."""
         import qdrant_edge as qe
 
@@ -302,12 +307,12 @@ class EmbeddedStore:
             self._shares[key] = shard.count(qe.CountRequest(False, translated)) / max(part.points, 1)
         return self._shares[key]
 
-    def _ask(
+    def _query_part(
         self,
         part: Part,
         query: Query,
         which: Sequence[int],
-        filters: Sequence[Any],
+        filters: Sequence[qe.Filter | None],
         limit: int,
         keys: Sequence[str],
         where: BoundWhere | None = None,
@@ -346,13 +351,8 @@ class EmbeddedStore:
                 for i, vector in zip(some, query.vectors[some].tolist(), strict=True)
             ]
             for answer in shard.query_batch(qe.QueryBatchRequest(requests)):
-                hits.append(
-                    [
-                        (hit.payload["id"], hit.score)
-                        for hit in answer
-                        if where is None or matches(where, hit.payload)
-                    ]
-                )
+                found = ((hit.payload or {}, hit.score) for hit in answer)
+                hits.append([(p["id"], score) for p, score in found if where is None or matches(where, p)])
         return hits
 
     def keep_open(self, parts: Iterable[Part]) -> None:
@@ -374,8 +374,9 @@ class EmbeddedStore:
                 qe.ScrollRequest(offset=offset, limit=2_000, with_payload=True, with_vector=True)
             )
             for record in records:
-                vectors = {n: np.asarray(v, np.float32) for n, v in record.vector.items()}
-                yield StoredPoint(str(record.id), record.payload, vectors)
+                named = record.vector if isinstance(record.vector, dict) else {}
+                vectors = {n: np.asarray(v, np.float32) for n, v in named.items()}
+                yield StoredPoint(str(record.id), record.payload or {}, vectors)
             if offset is None:
                 return
 

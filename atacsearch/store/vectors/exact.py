@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ import numpy.typing as npt
 from ..manifest import ShardEntry
 from ..shards import read_vectors
 from .base import normalised
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BUDGET = 1 << 30  # bytes of vectors that are kept in memory
 SCORES = 1 << 24  # scores of one chunk of queries
@@ -137,7 +140,7 @@ def top_k(scores: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:
     return np.take_along_axis(places, chosen, 1).astype(np.int64)
 
 
-def codes_of(column: Any) -> tuple[npt.NDArray[np.int32], dict[str, int]]:
+def codes_of(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], dict[str, int]]:
     """[n] int32 codes of a text column and what each value's code is."""
     encoded = column.combine_chunks().dictionary_encode()
     values = encoded.dictionary.to_pylist()

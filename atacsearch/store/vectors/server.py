@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from .base import Collection, Hits, Query, StoredPoint
 from .merge import merge_hits
 from .parts import columns_inside, is_stale
 
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+
 MEMORY = ":memory:"
 API_KEY = "QDRANT_API_KEY"
 UPSERT = 256
@@ -32,10 +35,10 @@ QUERIES_A_CALL = 64
 BULK = 20_000  # from this many new points on, the graph is built once, after loading
 
 # qdrant-client's in-process mode forgets everything with its client, so one client a process and index
-_memory_clients: dict[str, Any] = {}
+_memory_clients: dict[str, QdrantClient] = {}
 
 
-def connect(info: IndexInfo) -> Any:
+def connect(info: IndexInfo) -> QdrantClient:
     """A client for the server of an index.
 
     Raises:
@@ -68,7 +71,7 @@ class ServerStore:
         client: a connected qdrant-client; None to connect to `info.url`.
     """
 
-    def __init__(self, index: Path, info: IndexInfo, client: Any = None) -> None:
+    def __init__(self, index: Path, info: IndexInfo, client: QdrantClient | None = None) -> None:
         self._index = index
         self._info = info
         self._client = client if client is not None else connect(info)
@@ -215,7 +218,7 @@ class ServerStore:
                 self._client.delete(part.name, selector, wait=True)
             self.activate(part.kind, [p for p in current if p.kind == part.kind])
 
-    # -- asking -------------------------------------------------------------------------------------
+    # -- searching ----------------------------------------------------------------------------------
 
     def search(self, kind: str, parts: Sequence[Part], live: set[int], query: Query) -> Hits:
         """Ask the physical collection of this generation."""
@@ -260,7 +263,7 @@ class ServerStore:
                         f"the Qdrant server at {self._info.url} cannot search {part.name} ({detail}); where "
                         f"the collection is gone: atacsearch index repair {self._index}"
                     ) from error
-                hits += [[(p.payload["id"], p.score) for p in r.points] for r in responses]
+                hits += [[((p.payload or {})["id"], p.score) for p in r.points] for r in responses]
             answers.append(hits)
         return merge_hits(answers, len(query.vectors), query.k)
 
@@ -275,8 +278,9 @@ class ServerStore:
                 part.name, limit=1_000, offset=offset, with_payload=True, with_vectors=True
             )
             for record in records:
-                vectors = {n: np.asarray(v, np.float32) for n, v in record.vector.items()}
-                yield StoredPoint(str(record.id), record.payload, vectors)
+                named = record.vector if isinstance(record.vector, dict) else {}
+                vectors = {n: np.asarray(v, np.float32) for n, v in named.items()}
+                yield StoredPoint(str(record.id), record.payload or {}, vectors)
             if offset is None:
                 return
 

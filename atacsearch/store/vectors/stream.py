@@ -85,11 +85,11 @@ def nearest(
     bound = Bound(queries)
     k = min(k, max(len(ids), 1))
     tiles = [_Tile(queries[at : at + WIDE], bound, k, ids) for at in range(0, len(queries), WIDE)]
-    room = torch.empty(WIDE * LONG)  # memory that is new each time would cost a third more
+    buffer = torch.empty(WIDE * LONG)  # memory that is new each time would cost a third more
     for rows, vectors in vector_chunks(index, shards, name, ROWS, mask):
-        columns = bound.of(vectors)
+        columns = bound.columns_of(vectors)
         for tile in tiles:
-            tile.see(rows, vectors, columns, room)
+            tile.compare(rows, vectors, columns, buffer)
     return [hits for tile in tiles for hits in tile.hits()]
 
 
@@ -118,7 +118,7 @@ class Bound:
         self._turn = directions.flip(1).float().contiguous() if 4 * width <= 3 * dim else None
         self.width = width if self._turn is not None else dim
 
-    def of(self, vectors: Floats) -> torch.Tensor:
+    def columns_of(self, vectors: Floats) -> torch.Tensor:
         """[n, width] float32 columns of [n, d] rows of length 1, queries or vectors."""
         import torch
 
@@ -144,7 +144,7 @@ class _Tile:
 
     def __init__(self, queries: Floats, bound: Bound, k: int, ids: Sequence[str]) -> None:
         self._queries = queries
-        self._columns = bound.of(queries)
+        self._columns = bound.columns_of(queries)
         self._slack = bound.slack
         self._k = k
         self._ids = ids
@@ -152,21 +152,21 @@ class _Tile:
         self._waiting = 0
         self._limit = np.full(len(queries), -np.inf, np.float32)  # score that an answer must reach
 
-    def see(self, rows: Places, vectors: Floats, columns: torch.Tensor, room: torch.Tensor) -> None:
+    def compare(self, rows: Places, vectors: Floats, columns: torch.Tensor, buffer: torch.Tensor) -> None:
         """Compare the queries with vectors.
 
         Args:
             rows: [n] place of each vector among all rows.
             vectors: [n, d] float32 of length 1.
             columns: [n, width] of them, for the bound.
-            room: float32, for one product.
+            buffer: float32, for one product.
         """
         import torch
 
         q = len(self._queries)
         for start in range(0, len(rows), LONG):
             part = slice(start, min(start + LONG, len(rows)))
-            scores = room[: q * (part.stop - start)].view(q, -1)
+            scores = buffer[: q * (part.stop - start)].view(q, -1)
             torch.mm(self._columns, columns[part].T, out=scores)
             query, at = self._reaching(scores)
             if len(query) > max(DENSE * scores.numel(), len(scores)):

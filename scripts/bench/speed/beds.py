@@ -45,7 +45,7 @@ READ_ITEMS = (
     _TIMER
     + """
 from atacsearch.tokens.universe import Universe
-from atacsearch.readers.inputs import open_input
+from atacsearch.readers.inputs.open import open_input
 regions = Universe.from_bed(universe, genome="hg38")
 (items,), found = timed(lambda: open_input(path, regions), times)
 print(json.dumps({**found, "tokens": len(items.sets.tokens)}))

@@ -36,7 +36,7 @@ READ = (
     _TIMER
     + """
 from atacsearch.tokens.universe import Universe
-from atacsearch.readers.inputs import ReadOptions, open_input
+from atacsearch.readers.inputs.open import ReadOptions, open_input
 universe = Universe.from_bed(universe)
 options = ReadOptions(min_fragments=1, tss=sys.argv[4] if len(sys.argv) > 4 else None)
 open_input(small, universe, options)

@@ -44,22 +44,23 @@ ABOUT = {
     "index": "What an index costs: adding and publishing, opening, metadata, memory while it serves.",
     "pipeline": "From a fragment file to an index that answers, and the share of each stage.",
 }
+READS = ("open_input", "read_items")  # the same function; older records have its older name
 # README: words, benchmark, and how case and what of our row and of the peer's begin
-HEADLINES = (
-    ("fragment file to token sets", "fragments", "20 M fragments, bgzip", "open_input", "gtars"),
+HEADLINES: tuple[tuple[str, str, str, str | tuple[str, ...], str], ...] = (
+    ("fragment file to token sets", "fragments", "20 M fragments, bgzip", READS, "gtars"),
     ("the same, the whole command", "fragments", "20 M fragments, whole command", "atacsearch", "gunzip"),
     (
         "BED file of 100,000 regions, 890,000-region universe",
         "beds",
         "BED of 100 k regions",
-        "open_input",
+        READS,
         "gtars",
     ),
     (
         "cells x peaks (h5ad) to token sets",
         "beds",
         "h5ad of cells x peaks, CSR",
-        "open_input",
+        READS,
         "a Python loop",
     ),
     (

@@ -219,7 +219,7 @@ def test_the_bound_is_never_too_low(noise: float) -> None:
     bound = Bound(queries)
     assert bound.width == (16 if noise < 0.1 else bound.width)
     assert bound.width <= WIDE_DIM
-    product = (bound.of(queries) @ bound.of(others).T).numpy()
+    product = (bound.columns_of(queries) @ bound.columns_of(others).T).numpy()
     truth = queries.astype(np.float64) @ others.T.astype(np.float64)
     assert (product + bound.slack >= truth).all()
     assert bound.slack < 1e-4
