@@ -10,13 +10,16 @@ import hashlib
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ...errors import InputError
 from ...tokens.token_sets import DIGEST_KEY, TokenSets
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Tokens = npt.NDArray[np.uint32]
 PIECE = 64  # sets that are decoded at once
@@ -145,17 +148,6 @@ class FileSource:
             f.seek(size - 8 - length)
             return hashlib.sha256(str(size).encode() + f.read(length)).hexdigest()
 
-    def row(self) -> dict[str, Any]:
-        """What a model card says of this file."""
-        return {
-            "source": self.path.name,
-            "use": "training",
-            "kind": "token file",
-            "items": self.n_sets,
-            "tokens": self.n_tokens,
-            "sha256": self.digest()[:16],
-        }
-
     def read(self, chunk: int) -> Iterator[tuple[int, list[Tokens]]]:
         """The sets of a row group, `PIECE` at a time."""
         import pyarrow.parquet as pq
@@ -169,7 +161,7 @@ class FileSource:
                 first += len(sets)
 
 
-def _arrays(column: Any) -> list[Tokens]:
+def _arrays(column: pa.ListArray) -> list[Tokens]:
     """The lists of an Arrow list array, each in memory of its own."""
     offsets = np.asarray(column.offsets)
     tokens = np.asarray(column.values).astype(np.uint32, copy=False)
