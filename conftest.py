@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent
-WITH_INDEX = ("index.py", "questions.py", "api")  # modules whose examples open an index
+WITH_INDEX = ("index.py", "questions.py", "api", "model")  # modules whose examples open an index or its model
 
 
 @pytest.fixture(scope="session")

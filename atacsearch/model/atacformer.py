@@ -122,7 +122,7 @@ class Embeddings(nn.Module):
         return dropped
 
 
-class Encoder(nn.Module):
+class EncoderStack(nn.Module):
     """The stack of layers; a module of its own because the published names have `encoder.layers`."""
 
     def __init__(self, config: AtacformerConfig) -> None:
@@ -143,7 +143,7 @@ class Atacformer(nn.Module):
         super().__init__()
         self.config = config
         self.embeddings = Embeddings(config)
-        self.encoder = Encoder(config)
+        self.encoder = EncoderStack(config)
         self.initialise()
 
     def initialise(self) -> None:

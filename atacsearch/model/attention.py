@@ -26,7 +26,7 @@ How = Literal["runs", "varlen", "padded"]
 HEAD_MULTIPLE = 8
 # Rows that one thread of a segment reduction adds up. Longer sets are added up in two steps, so that the
 # longest set does not decide how long the reduction of a batch takes.
-SUM_BLOCK = 128
+SUM_CHUNK = 128
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,12 @@ class Packing:
         if self.how == "runs":
             parts = zip(self.runs, self.split(values), strict=True)
             return torch.cat([rows.view(count, length, -1).sum(1) for (count, length), rows in parts])
-        blocks, cuts = [], []
+        chunks, cuts = [], []
         for length in self.lengths:
-            whole, rest = divmod(length, SUM_BLOCK)
-            blocks += [SUM_BLOCK] * whole + [rest] * (rest > 0)
+            whole, rest = divmod(length, SUM_CHUNK)
+            chunks += [SUM_CHUNK] * whole + [rest] * (rest > 0)
             cuts.append(whole + (rest > 0))
-        for lengths in (blocks, cuts):
+        for lengths in (chunks, cuts):
             values = torch.segment_reduce(values, "sum", lengths=_sent(lengths, values.device), unsafe=True)
         return values
 

@@ -123,7 +123,7 @@ SIZES: dict[str, dict[str, int]] = {
 }
 
 
-def sized_config(size: str, n_regions: int, **changes: Any) -> AtacformerConfig:
+def sized_config(size: str, n_regions: int, **changes: float) -> AtacformerConfig:
     """A config of one of the named sizes for a universe of `n_regions`.
 
     Args:

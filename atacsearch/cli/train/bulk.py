@@ -12,18 +12,12 @@ from ..options import debug_option, read_options, reader_options
 from .options import recipe_options, run_recipe
 
 
-def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    """Names separated by commas or repeated."""
-    return tuple(name.strip() for given in value for name in given.split(",") if name.strip())
-
-
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="MANIFEST...")
 @click.option(
     "--label",
     required=True,
     multiple=True,
-    callback=_names,
     metavar="A,B",
     help="Label columns, separated by commas or repeated, such as cell_type,assay,target.",
 )
@@ -48,4 +42,5 @@ def bulk(
     from ...training.recipes.bulk import bulk_files
 
     read = read_options(reading)
-    run_recipe(lambda **told: bulk_files(inputs, label, out, BulkOptions(**options), read, **told))
+    names = [name.strip() for given in label for name in given.split(",") if name.strip()]
+    run_recipe(lambda **told: bulk_files(inputs, names, out, BulkOptions(**options), read, **told))

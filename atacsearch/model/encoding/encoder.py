@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
 from typing import TypeVar
 
 import numpy as np
@@ -39,6 +40,9 @@ Finish = Callable[[Tensor, Packing, Tensor], R]
 class Encoder:
     """Encodes token sets with one model on one device.
 
+    `close`, or the end of a `with` block, gives back the memory that the encoder took, on a GPU too. The model stays
+    as it is.
+
     Args:
         model: a loaded checkpoint. On the CPU in float32 its network is used as it is; else a copy is.
         device: `auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:N`.
@@ -46,9 +50,11 @@ class Encoder:
         attention: another way of attention than the device's own, for checks (`atacsearch.model.attention`).
 
     Example:
-        >>> import atacsearch as ats                                          # doctest: +SKIP
-        >>> encoder = ats.Encoder(ats.load_model("my.model"), device="auto")  # doctest: +SKIP
-        >>> vectors = encoder.encode(universe.tokenize("peaks.bed"))          # doctest: +SKIP
+        >>> model = ats.load_model("model")
+        >>> with ats.Encoder(model, device="cpu") as encoder:
+        ...     vectors = encoder.encode(model.universe.tokenize("f0.bed"))
+        >>> vectors.shape == (1, model.dim), vectors.dtype.name
+        (True, 'float32')
     """
 
     def __init__(
@@ -58,10 +64,36 @@ class Encoder:
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype, self.device)
         self.how = attention or _way(self.device, self.dtype)
-        self.network = _prepared(model.module.atacformer, self.device, self.dtype, self.how)
+        self._network: Atacformer | None = _prepared(
+            model.module.atacformer, self.device, self.dtype, self.how
+        )
         weights = model.pool_weights
         self.pool_weights = None if weights is None else weights.to(self.device)
         self.context = model.config.max_position_embeddings
+
+    def __enter__(self) -> Encoder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back the memory that the encoder took. It encodes nothing afterwards; a second call does nothing."""
+        self._network = self.pool_weights = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    @property
+    def network(self) -> Atacformer:
+        """The network on the encoder's device. Raises `ValueError` once the encoder is closed."""
+        if self._network is None:
+            raise ValueError("this encoder is closed; make a new one")
+        return self._network
 
     @property
     def dim(self) -> int:
@@ -173,11 +205,12 @@ class Encoder:
         for it, so that the next pack is made and copied while this one is computed.
         """
         self._check(sets)
+        network = self.network
 
         def work(pack: Pack) -> tuple[Pack, R]:
             with torch.inference_mode():  # counts for one thread, so it is entered in each
                 tokens, packing = self.packed(pack)
-                return pack, finish(self.network(tokens, packing), packing, tokens)
+                return pack, finish(network(tokens, packing), packing, tokens)
 
         packs = packs_of(sets, self.context, PACK_TOKENS[self.device.type])
         return in_order(work, packs) if self.device.type == "cpu" else map(work, packs)

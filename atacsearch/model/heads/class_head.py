@@ -24,7 +24,7 @@ from .label_head import unit
 
 Floats = npt.NDArray[np.floating[Any]]
 CALIBRATION = "calibration"
-BLOCK = 4_096  # sets whose TF-IDF rows are held at once
+CHUNK = 4_096  # sets whose TF-IDF rows are held at once
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class ClassHead:
         """[n, K] float32 sum of both views' scores."""
         wide = self.wide.astype(np.float32)
         out = unit(general) @ self.deep + self.offset
-        for first in range(0, len(sets), BLOCK):
-            rows = np.arange(first, min(first + BLOCK, len(sets)))
+        for first in range(0, len(sets), CHUNK):
+            rows = np.arange(first, min(first + CHUNK, len(sets)))
             out[rows] += tfidf(sets.take(rows), self.idf) @ wide
         return out.astype(np.float32)
 

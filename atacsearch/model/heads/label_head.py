@@ -27,7 +27,7 @@ from ...tokens.token_sets import TokenSets
 from .token_runs import Runs
 
 Floats = npt.NDArray[np.floating[Any]]
-BLOCK_CELLS = 8_000_000  # features held at once, 4 bytes each
+CHUNK_CELLS = 8_000_000  # features held at once, 4 bytes each
 MOST_OPEN = 0.98  # p at the most: no region is certain
 
 
@@ -185,13 +185,13 @@ class ResidualHead:
         """[n, d] float32; zeros for a set without regions."""
         out = np.zeros((len(sets), self.dim), np.float32)
         n_regions = self.kinds.counts.shape[1]
-        block = max(1, BLOCK_CELLS // max(n_regions, 1))
+        chunk = max(1, CHUNK_CELLS // max(n_regions, 1))
         filled = np.flatnonzero([len(regions_of(tokens, n_regions)) > 0 for tokens in sets])
-        for first in range(0, len(filled), block):
-            rows = filled[first : first + block]
+        for first in range(0, len(filled), chunk):
+            rows = filled[first : first + chunk]
             part = sets.take(rows)
             leaf, own = self.guess(part)
-            features = Residuals(self.kinds, part, leaf, own, self.eps).block(slice(0, n_regions))
+            features = Residuals(self.kinds, part, leaf, own, self.eps).columns(slice(0, n_regions))
             out[rows] = unit(features) @ self._table - self.offset
         return out
 
@@ -266,7 +266,7 @@ class Residuals:
             p[i] = mu / (1.0 + mu)
         return x, p
 
-    def block(self, part: slice) -> npt.NDArray[np.float32]:
+    def columns(self, part: slice) -> npt.NDArray[np.float32]:
         """[n, part] float32 residuals, not yet at unit length."""
         x, p = self._expected(part)
         p = np.minimum(p * self.scale[:, None], np.float32(MOST_OPEN))
@@ -284,6 +284,6 @@ def regions_of(tokens: npt.NDArray[np.uint32], n_regions: int) -> npt.NDArray[np
 
 
 def stretches(n_regions: int, n_rows: int) -> list[slice]:
-    """The universe in stretches that keep [n_rows, stretch] features within `BLOCK_CELLS`."""
-    step = max(1024, BLOCK_CELLS // max(n_rows, 1))
+    """The universe in stretches that keep [n_rows, stretch] features within `CHUNK_CELLS`."""
+    step = max(1024, CHUNK_CELLS // max(n_rows, 1))
     return [slice(i, min(i + step, n_regions)) for i in range(0, n_regions, step)]

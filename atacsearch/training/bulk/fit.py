@@ -59,7 +59,7 @@ class Features(Protocol):
     def n_regions(self) -> int:
         """Size V of the universe."""
 
-    def block(self, part: slice) -> npt.NDArray[np.float32]:
+    def columns(self, part: slice) -> npt.NDArray[np.float32]:
         """[n, part] features, not necessarily at unit length."""
 
 
@@ -67,8 +67,8 @@ def gram_of(features: Features) -> tuple[Matrix, npt.NDArray[np.float64]]:
     """Inner products [n, n] of the features at unit length, and the norms [n] they had."""
     raw = np.zeros((features.n_rows, features.n_rows))
     for part in stretches(features.n_regions, features.n_rows):
-        block = features.block(part)
-        raw += block @ block.T
+        part_features = features.columns(part)
+        raw += part_features @ part_features.T
     norms = np.sqrt(np.maximum(np.diag(raw), 1e-300))
     return raw / np.outer(norms, norms), norms
 
@@ -83,7 +83,7 @@ def table_of(
     weights = (mixing / norms[:, None]).astype(np.float32)
     out = np.empty((features.n_regions, mixing.shape[1]), np.float32)
     for part in stretches(features.n_regions, features.n_rows):
-        out[part] = features.block(part).T @ weights
+        out[part] = features.columns(part).T @ weights
     size = float(np.sqrt(np.mean(out**2, dtype=np.float64)))
     factor = 1.0 / size if size > 0 else 1.0
     return (out * factor).astype(np.float16), factor
@@ -96,7 +96,7 @@ class OpenRegions:
         self.weights, self.n_regions, self.n_rows = weights, len(weights), len(sets)
         self.tokens = [regions_of(tokens, len(weights)) for tokens in sets]
 
-    def block(self, part: slice) -> npt.NDArray[np.float32]:
+    def columns(self, part: slice) -> npt.NDArray[np.float32]:
         """[n, part] float32."""
         x = np.zeros((self.n_rows, part.stop - part.start), np.float32)
         for i, tokens in enumerate(self.tokens):

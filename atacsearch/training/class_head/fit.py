@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from ...tokens.tfidf import tfidf
 from ...tokens.token_sets import TokenSets
 from ..linear.multinomial import Rows, fit_multinomial
 from ..trainer.warm_start import principal_components
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 REGIONS, COMPONENTS, ENCODER = "regions", "components", "encoder"
 SHARPNESS = 2.0  # times all scores: neighbours in sharper probabilities vote more nearly as the scores would
@@ -75,14 +78,14 @@ class Fitted:
     table: npt.NDArray[np.float32]
     offset: npt.NDArray[np.float32]
 
-    def scores(self, rows: Any, vectors: Floats) -> npt.NDArray[np.float32]:
+    def scores(self, rows: csr_matrix, vectors: Floats) -> npt.NDArray[np.float32]:
         """[n, K] of n items' TF-IDF rows [n, V] and encoder's unit vectors [n, d]."""
         seen = vectors if self.view.source == ENCODER else rows
         return np.asarray(seen @ self.table + self.offset, np.float32)
 
 
 def fitted_views(
-    rows: Any,
+    rows: csr_matrix,
     general: Floats,
     codes: npt.NDArray[np.int64],
     n_classes: int,

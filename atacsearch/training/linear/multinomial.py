@@ -9,12 +9,15 @@ sixth to a tenth of the time of scikit-learn's float64 (figures in docs/design/d
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 ITERATIONS = 200
 # Stops where no entry of the gradient is larger than this share of the largest at the start: a number that depends
@@ -33,7 +36,7 @@ class Rows:
         features: [n, f] scipy sparse matrix or array.
     """
 
-    def __init__(self, features: Any) -> None:
+    def __init__(self, features: csr_matrix | npt.NDArray[np.floating[Any]]) -> None:
         import scipy.sparse as sp
 
         self.shape: tuple[int, int] = features.shape
@@ -57,7 +60,7 @@ class Rows:
         return out
 
 
-def _torch_csr(matrix: Any) -> Tensor:
+def _torch_csr(matrix: csr_matrix) -> Tensor:
     wide = max(matrix.nnz, *matrix.shape) > np.iinfo(np.int32).max
     kind = np.int64 if wide else np.int32
     indptr, indices = (torch.from_numpy(a.astype(kind)) for a in (matrix.indptr, matrix.indices))

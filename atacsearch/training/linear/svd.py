@@ -6,7 +6,7 @@ Singular values of open-chromatin matrices fall slowly, so that power iterations
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ import torch
 from torch import Tensor
 
 from .multinomial import Rows
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 BLOCK = 16  # columns that are multiplied at a time
 NOTHING = 5e-3  # of the first singular value: below, squares are lost in float32
@@ -23,7 +26,7 @@ SPACE, MORE = 400, 3  # dimensions of the space: so many, and so many for each s
 Floats = npt.NDArray[np.float32]
 
 
-def truncated_svd(matrix: Any, rank: int, *, seed: int = 0) -> tuple[Floats, Floats]:
+def truncated_svd(matrix: csr_matrix, rank: int, *, seed: int = 0) -> tuple[Floats, Floats]:
     """The first singular values and right singular vectors.
 
     Block Lanczos with full orthogonalisation and one Rayleigh-Ritz step at the end (Golub & Underwood 1977; Musco &

@@ -18,7 +18,7 @@ from ..trainer.progress import Progress
 from ..trainer.state import check_out
 from ..trainer.warm_start import warm_start
 from .card import Card, sources, write_card
-from .inputs import Notify, Training, prepare, say_groups, silent
+from .inputs import Notify, Training, notify_groups, prepare, silent
 from .options import BulkOptions
 from .plan import describe, duration, size
 from .trained import Trained
@@ -69,7 +69,7 @@ def bulk_files(
     columns: dict[str, Sequence[str | None]] = {label: work.labels(label) for label in labels}
     groups = work.labels(options.group) if options.group is not None else None
     if groups is not None:
-        say_groups(f"--group {options.group}", groups, notify)
+        notify_groups(f"--group {options.group}", groups, notify)
     check_labels(LabelTable(columns))
     if options.dry_run:
         _plan(work.model, work.sets, columns, settings, pretraining, notify)

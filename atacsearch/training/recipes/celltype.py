@@ -23,7 +23,7 @@ from ..trainer.progress import Progress
 from ..trainer.state import check_out
 from ..trainer.warm_start import warm_start
 from .card import Card, sources, write_card
-from .inputs import Notify, Training, prepare, say_groups, silent
+from .inputs import Notify, Training, notify_groups, prepare, silent
 from .options import CelltypeOptions
 from .plan import describe, duration, expect, time_head, time_steps, time_warm_start
 from .trained import Trained
@@ -138,7 +138,7 @@ def _begin(
     labels = work.labels(label)
     batches = work.labels(options.batch) if options.batch is not None else None
     if batches is not None:
-        say_groups(f"--batch {options.batch}", batches, notify)
+        notify_groups(f"--batch {options.batch}", batches, notify)
     if not options.warm_start and not work.fresh:
         notify("--no-warm-start: a model that is gone on from keeps its token table anyway")
     warm = options.warm_start and work.fresh

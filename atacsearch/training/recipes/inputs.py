@@ -138,8 +138,8 @@ def prepare(
     return Training(model, start.loaded is None, items, joined, others, more)
 
 
-def say_groups(option: str, groups: Sequence[str | None], notify: Notify) -> None:
-    """Say where a column of groups, as `--batch donor`, has one value only, or none for some items."""
+def notify_groups(option: str, groups: Sequence[str | None], notify: Notify) -> None:
+    """Tell where a column of groups, as `--batch donor`, has one value only, or none for some items."""
     found = sorted({group for group in groups if group is not None})
     missing = sum(group is None for group in groups)
     if len(found) == 1:

@@ -1,6 +1,6 @@
 """A corpus for training without labels: any number of sets, shuffled as they stream, never all in memory.
 
-The order of an epoch is drawn from (seed, epoch) alone: blocks in random order, `OPEN` of them read in turn,
+The order of an epoch is drawn from (seed, epoch) alone: chunks in random order, `OPEN` of them read in turn,
 their sets drawn at random from a buffer of a given number of tokens. A run that goes on in the middle of an epoch
 reads the same stream again and skips what it has seen.
 
@@ -21,7 +21,7 @@ from ...errors import InputError
 from ...tokens.token_sets import TokenSets
 from .sources import PIECE, Source, Tokens
 
-OPEN = 8  # blocks that are read in turn
+OPEN = 8  # chunks that are read in turn
 BUFFER = 16_000_000  # tokens of the shuffle buffer: 64 MB
 SAMPLE = 20_000_000  # tokens that the warm start looks at, at the most
 MOST_HELD = 1000  # held-out sets
@@ -76,8 +76,8 @@ class Corpus:
         sampled, taking = 0, 1.0
         for number, source in enumerate(self.sources):
             hidden = self._held_rows[number]
-            for block in range(source.n_blocks):
-                for first, sets in source.read(block):
+            for chunk in range(source.n_chunks):
+                for first, sets in source.read(chunk):
                     for row, tokens in enumerate(sets, start=first):
                         if len(tokens) < 2:
                             continue
@@ -181,10 +181,10 @@ class Corpus:
                 yield tokens
 
     def _pieces(self, rng: np.random.Generator) -> Iterator[list[Tokens]]:
-        """Training sets in pieces, from `OPEN` blocks in turn."""
-        blocks = [(n, b) for n, s in enumerate(self.sources) for b in range(s.n_blocks)]
-        left = iter([blocks[i] for i in rng.permutation(len(blocks))])
-        readers = deque(self._block(*block) for block in islice(left, OPEN))
+        """Training sets in pieces, from `OPEN` chunks in turn."""
+        chunks = [(n, b) for n, s in enumerate(self.sources) for b in range(s.n_chunks)]
+        left = iter([chunks[i] for i in rng.permutation(len(chunks))])
+        readers = deque(self._chunk(*chunk) for chunk in islice(left, OPEN))
         while readers:
             reader = readers.popleft()
             piece = next(reader, None)
@@ -192,11 +192,11 @@ class Corpus:
                 yield piece
                 readers.append(reader)
             elif (following := next(left, None)) is not None:
-                readers.append(self._block(*following))
+                readers.append(self._chunk(*following))
 
-    def _block(self, number: int, block: int) -> Iterator[list[Tokens]]:
+    def _chunk(self, number: int, chunk: int) -> Iterator[list[Tokens]]:
         hidden = self._held_rows[number]
-        for first, sets in self.sources[number].read(block):
+        for first, sets in self.sources[number].read(chunk):
             yield [
                 tokens
                 for row, tokens in enumerate(sets, start=first)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Processes:
         if self.size > 1:
             torch.distributed.barrier()
 
-    def share_gradients(self, module: nn.Module) -> list[Any]:
+    def share_gradients(self, module: nn.Module) -> list[RemovableHandle]:
         """Start from the first process's weights, and add up each gradient over all processes as it is ready.
 
         Every process must compute the same graph, so that gradients come in the same order.

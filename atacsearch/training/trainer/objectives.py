@@ -63,7 +63,7 @@ def two_views(
     All sets are drawn, whatever the rank, so that several processes see what one alone would see; the batches
     hold every `size`-th set from `rank` on, and their `rows` count these.
     """
-    halves: tuple[list[Any], list[Any]] = ([], [])
+    halves: tuple[list[npt.NDArray[np.uint32]], list[npt.NDArray[np.uint32]]] = ([], [])
     for number, tokens in enumerate(sets):
         mixed = rng.permutation(tokens)
         if number % size == rank:

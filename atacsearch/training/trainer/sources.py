@@ -1,6 +1,6 @@
-"""Where training sets come from, block by block: token files in Parquet, or sets in memory.
+"""Where training sets come from, chunk by chunk: token files in Parquet, or sets in memory.
 
-A block is what is read at one place: a row group of a file. Blocks are read in pieces of some tens of sets,
+A chunk is what is read at one place: a row group of a file. Chunks are read in pieces of some tens of sets,
 so memory does not grow with a file, nor with its row groups.
 """
 
@@ -10,13 +10,16 @@ import hashlib
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ...errors import InputError
 from ...tokens.token_sets import DIGEST_KEY, TokenSets
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Tokens = npt.NDArray[np.uint32]
 PIECE = 64  # sets that are decoded at once
@@ -35,24 +38,24 @@ class Source(Protocol):
         ...
 
     @property
-    def n_blocks(self) -> int:
-        """Number of blocks."""
+    def n_chunks(self) -> int:
+        """Number of chunks."""
         ...
 
     def digest(self) -> str:
         """sha256 (hexadecimal) that tells this content from another."""
         ...
 
-    def read(self, block: int) -> Iterator[tuple[int, list[Tokens]]]:
-        """The sets of a block in pieces, each with the number of its first set within the source."""
+    def read(self, chunk: int) -> Iterator[tuple[int, list[Tokens]]]:
+        """The sets of a chunk in pieces, each with the number of its first set within the source."""
         ...
 
 
 class MemorySource:
-    """Sets that lie in memory, as one block."""
+    """Sets that lie in memory, as one chunk."""
 
     in_memory = True
-    n_blocks = 1
+    n_chunks = 1
 
     def __init__(self, sets: TokenSets, name: str = "sets in memory") -> None:
         self.sets, self.name = sets, name
@@ -66,7 +69,7 @@ class MemorySource:
         """sha256 of offsets and tokens."""
         return hashlib.sha256(self.sets.offsets.tobytes() + self.sets.tokens.tobytes()).hexdigest()
 
-    def read(self, block: int) -> Iterator[tuple[int, list[Tokens]]]:
+    def read(self, chunk: int) -> Iterator[tuple[int, list[Tokens]]]:
         """All sets, in one piece."""
         yield 0, list(self.sets)
 
@@ -123,16 +126,16 @@ class FileSource:
     @property
     def n_tokens(self) -> int:
         """Number of tokens, as the footer counts them: an empty set counts as one."""
-        if not self.n_blocks:
+        if not self.n_chunks:
             return 0
         names = [
             self.metadata.row_group(0).column(i).path_in_schema for i in range(self.metadata.num_columns)
         ]
         place = next(i for i, name in enumerate(names) if name.split(".")[0] == "tokens")
-        return sum(self.metadata.row_group(i).column(place).num_values for i in range(self.n_blocks))
+        return sum(self.metadata.row_group(i).column(place).num_values for i in range(self.n_chunks))
 
     @property
-    def n_blocks(self) -> int:
+    def n_chunks(self) -> int:
         """Number of row groups."""
         return int(self.metadata.num_row_groups)
 
@@ -145,31 +148,20 @@ class FileSource:
             f.seek(size - 8 - length)
             return hashlib.sha256(str(size).encode() + f.read(length)).hexdigest()
 
-    def row(self) -> dict[str, Any]:
-        """What a model card says of this file."""
-        return {
-            "source": self.path.name,
-            "use": "training",
-            "kind": "token file",
-            "items": self.n_sets,
-            "tokens": self.n_tokens,
-            "sha256": self.digest()[:16],
-        }
-
-    def read(self, block: int) -> Iterator[tuple[int, list[Tokens]]]:
+    def read(self, chunk: int) -> Iterator[tuple[int, list[Tokens]]]:
         """The sets of a row group, `PIECE` at a time."""
         import pyarrow.parquet as pq
 
-        first = sum(self.metadata.row_group(i).num_rows for i in range(block))
+        first = sum(self.metadata.row_group(i).num_rows for i in range(chunk))
         with pq.ParquetFile(self.path, buffer_size=BUFFERED, pre_buffer=False) as file:
-            pieces = file.iter_batches(PIECE, row_groups=[block], columns=["tokens"], use_threads=False)
+            pieces = file.iter_batches(PIECE, row_groups=[chunk], columns=["tokens"], use_threads=False)
             for piece in pieces:
                 sets = _arrays(piece.column(0))
                 yield first, sets
                 first += len(sets)
 
 
-def _arrays(column: Any) -> list[Tokens]:
+def _arrays(column: pa.ListArray) -> list[Tokens]:
     """The lists of an Arrow list array, each in memory of its own."""
     offsets = np.asarray(column.offsets)
     tokens = np.asarray(column.values).astype(np.uint32, copy=False)

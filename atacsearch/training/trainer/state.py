@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 STATE, LOG = "training_state.pt", "training.jsonl"
 
 
-def fingerprint(settings: dict[str, Any], *data: TokenSets) -> str:
+def fingerprint(settings: Mapping[str, object], *data: TokenSets) -> str:
     """sha256 of the settings and the training data: a state belongs to one such pair."""
     h = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for sets in data:
@@ -53,7 +54,7 @@ def check_out(path: str | Path) -> None:
         )
 
 
-def origin(model: Model) -> dict[str, Any]:
+def origin(model: Model) -> dict[str, object]:
     """What a fingerprint says of the model that a run begins with: its sizes, and the checkpoints behind it."""
     return {"config": model.config.to_dict(model.architecture), "parents": model.own.get("parents")}
 
@@ -95,7 +96,7 @@ class RunFolder:
             # What was logged after the state was saved will be done, and logged, again.
             os.truncate(self.path / LOG, self.state["log_bytes"])
 
-    def save(self, **state: Any) -> None:
+    def save(self, **state: object) -> None:
         """Replace the state on disk."""
         if not self.writes:
             return
@@ -105,7 +106,7 @@ class RunFolder:
         torch.save({"key": self.key, "log_bytes": log_bytes, **state}, temporary)
         os.replace(temporary, self.state_file)
 
-    def log(self, **record: Any) -> None:
+    def log(self, **record: object) -> None:
         """Append one JSON line to the log."""
         if not self.writes:
             return

@@ -10,6 +10,7 @@ import torch
 
 from ...model.atacformer import pool
 from ...model.checkpoints.checkpoint import Model
+from ...model.encoding.packing import pieces_of
 from ...tokens.token_sets import TokenSets
 from .batches import subsample
 
@@ -63,11 +64,10 @@ def embed_sets(
 def _in_pieces(
     model: Model, sets: TokenSets, context: int, progress: Callable[[int, int], None] | None
 ) -> Floats:
-    """Vectors of sets of which some are longer than the context: weighted means over every n-th token."""
-    counts = np.maximum(1, -(-sets.lengths // context))
-    owner = np.repeat(np.arange(len(sets)), counts)
+    """Vectors of sets of which some are longer than the context: weighted means over their pieces."""
+    pieces = pieces_of(sets.lengths, context)
     parts = TokenSets.from_lists(
-        [tokens[i::n].tolist() for tokens, n in zip(sets, counts, strict=True) for i in range(n)]
+        [sets[int(row)][pieces.places(i)].tolist() for i, row in enumerate(pieces.row)]
     )
     vectors = embed_sets(model, parts, most=context, progress=progress).astype(np.float64)
     weights = None if model.pool_weights is None else model.pool_weights.cpu().numpy()
@@ -76,6 +76,6 @@ def _in_pieces(
     )
     out = np.zeros((len(sets), model.dim))
     total = np.zeros(len(sets))
-    np.add.at(out, owner, vectors * mass[:, None])
-    np.add.at(total, owner, mass)
+    np.add.at(out, pieces.row, vectors * mass[:, None])
+    np.add.at(total, pieces.row, mass)
     return (out / np.where(total > 0, total, 1.0)[:, None]).astype(np.float32)

@@ -7,7 +7,7 @@ when it was fitted, so training starts from a strong embedding instead of from n
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ from ...model.checkpoints.checkpoint import Model
 from ...tokens.tfidf import inverse_document_frequency, tfidf
 from ...tokens.token_sets import TokenSets
 from ..linear.svd import truncated_svd
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 # Components of the embedding of sets of few regions (cells) and of many (BED files): beyond the first 30, exact
 # components are noise to neighbours of cells.
@@ -77,7 +80,7 @@ def principal_components(
 
 
 def _half_whitened(
-    matrix: Any, rank: int, seed: int
+    matrix: csr_matrix, rank: int, seed: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """[V, rank] singular vectors over the roots of their singular values, and [rank] singular values."""
     rank = max(1, min(rank, min(matrix.shape) - 2))
@@ -85,7 +88,7 @@ def _half_whitened(
     return vectors[:, 1:] / np.sqrt(np.maximum(values[1:], 1e-6 * values.max(initial=1e-6))), values[1:]
 
 
-def warm_start(model: Model, sets: TokenSets, *, rank: int | None = None, seed: int = 0) -> dict[str, Any]:
+def warm_start(model: Model, sets: TokenSets, *, rank: int | None = None, seed: int = 0) -> dict[str, float]:
     """Set the model's token table, pooling weights and residual branches from the SVD of `sets`, in place.
 
     Args:

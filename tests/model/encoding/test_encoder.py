@@ -228,3 +228,13 @@ def test_gpu_equals_cpu(model: Model) -> None:
     np.testing.assert_array_equal(
         Encoder(model, device="cpu").encode(sets), exact
     )  # the model stayed as it was
+
+
+def test_a_closed_encoder_keeps_nothing_and_leaves_the_model(model: Model) -> None:
+    sets = random_sets(3, [5, 9])
+    with Encoder(model, device="cpu") as encoder:
+        before = encoder.encode(sets)
+    encoder.close()
+    with pytest.raises(ValueError, match="closed"):
+        encoder.encode(sets)
+    np.testing.assert_array_equal(Encoder(model, device="cpu").encode(sets), before)
