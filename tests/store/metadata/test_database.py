@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from random_items import make_batch, source
-from store_questions import FILTERS, fill
+from random_items import FILTERS, fill, make_batch, source
 
 from atacsearch.errors import InputError
 from atacsearch.store.index.folder import IndexFolder

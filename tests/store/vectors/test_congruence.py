@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from random_items import CREATE, DIM, source
-from store_questions import FILTERS, fill
+from random_items import CREATE, DIM, FILTERS, fill, source
 
 from atacsearch.store.index.folder import IndexFolder
 from atacsearch.store.index.nearest import Engine
