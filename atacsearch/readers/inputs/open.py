@@ -48,7 +48,7 @@ def open_input(path: str | Path, universe: Universe, options: ReadOptions | None
         return _read_manifest(read_manifest(path), universe, options, str(path))
     if kind == "bed":
         return [read_bed_sets([(str(path), Path(path))], universe, options, str(path))]
-    return [_read_cells(_cell_source(Path(path), kind, str(path), options), universe, options)]
+    return [_read_cells(_cell_source(Path(path), kind, str(path), options.sample), universe, options)]
 
 
 def open_input_parts(
@@ -61,7 +61,7 @@ def open_input_parts(
     options = options or ReadOptions()
     kind = options.kind or detect_kind(path)
     if kind in ("fragments", "cellranger"):
-        source = _cell_source(Path(path), kind, str(path), options)
+        source = _cell_source(Path(path), kind, str(path), options.sample)
         if source.kind == "fragments":
             from ..fragments.items import read_fragment_parts
 
@@ -237,12 +237,12 @@ def _cell_source(
     path: Path,
     kind: SourceKind,
     name: str,
-    options: ReadOptions,
+    sample: str | None,
     labels: Mapping[str, LabelValue] | None = None,
 ) -> CellSource:
     """What a reader of cells is told; of a Cell Ranger folder, the file in it that is read."""
     labels = labels or {}
-    sample = options.sample or str(labels.get("sample") or default_sample(path))
+    sample = sample or str(labels.get("sample") or default_sample(path))
     if kind == "cellranger":
         path, kind = cellranger_input(path)
     return CellSource(path, kind, name, sample, labels)
@@ -282,7 +282,7 @@ def _read_manifest(manifest: Manifest, universe: Universe, options: ReadOptions,
         raise InputError(f"{manifest.path}: lists {what} ({odd}); expected one sort in one manifest")
     found = []
     for i, (path, kind) in enumerate(zip(manifest.paths, kinds, strict=True)):
-        source = _cell_source(path, kind, manifest.files[i], options, manifest.row(i))
+        source = _cell_source(path, kind, manifest.files[i], options.sample, manifest.row(i))
         found.append(_read_cells(source, universe, options))
     _refuse_repeated_ids(found, manifest.path)
     return found

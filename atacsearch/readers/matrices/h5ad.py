@@ -50,7 +50,7 @@ def read_h5ad(source: CellSource, universe: Universe, options: ReadOptions) -> I
         GenomeError: peaks of another genome than the universe.
     """
     report = ReadReport(source.name, "h5ad")
-    refuse_parity(options, source.name)
+    refuse_parity(options.parity, source.name)
     with open_group(source.path, source.name) as (group, top):
         obs = _obs(group, top, source.name)
         names = tuple(str(name) for name in obs.index)

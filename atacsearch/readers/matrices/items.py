@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from ...tokens.universe import Universe
 
 
-def refuse_parity(options: ReadOptions, source: str) -> None:
+def refuse_parity(parity: str | None, source: str) -> None:
     """Refuse `parity` for a matrix."""
-    if options.parity is not None:
+    if parity is not None:
         raise InputError(f"{source}: parity='gtars' is for BED and fragment files, not for matrices")
 
 

@@ -58,7 +58,7 @@ class _Matrix:
 
 def read_tenx(source: CellSource, universe: Universe, options: ReadOptions) -> Items:
     """Read a 10x `.h5` or MTX folder; arguments and errors as for `read_h5ad`."""
-    refuse_parity(options, source.name)
+    refuse_parity(options.parity, source.name)
     report = ReadReport(source.name, source.kind)
     matrix = _read(source.path, source.kind, source.name, report)
     if (twice := first_repeated(matrix.names)) is not None:
