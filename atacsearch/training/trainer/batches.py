@@ -100,12 +100,3 @@ def _part(tokens: npt.NDArray[np.uint32], share: float, rng: np.random.Generator
     """A random part of the tokens, at least one."""
     n = max(1, round(share * len(tokens)))
     return tokens if n == len(tokens) else rng.choice(tokens, n, replace=False)
-
-
-def epoch_order(n: int, rng: np.random.Generator, batch_size: int) -> list[npt.NDArray[np.int64]]:
-    """Every row once, in random order, in batches; a last batch of one row joins the one before."""
-    order = rng.permutation(n)
-    cuts = list(range(batch_size, n, batch_size))
-    if cuts and n - cuts[-1] < 2:
-        cuts.pop()
-    return np.split(order, cuts)

@@ -19,7 +19,7 @@ from atacsearch.training.loops.metric_learning import CelltypeSettings, train_ce
 from atacsearch.training.loops.pretraining import PretrainSettings, pretrain
 from atacsearch.training.recipes.celltype import celltype_files
 from atacsearch.training.recipes.options import CelltypeOptions
-from atacsearch.training.trainer.batches import epoch_order, mix, subsample
+from atacsearch.training.trainer.batches import mix, subsample
 from atacsearch.training.trainer.holdout import hold_out
 from atacsearch.training.trainer.losses import replace_tokens, triplet_loss
 from atacsearch.training.trainer.state import STATE, read_log
@@ -198,13 +198,6 @@ def test_mixed_sets_hold_tokens_of_both_parents_in_their_shares() -> None:
     assert int((parts[0] < 100).sum()) == 75
     assert int((parts[0] >= 100).sum()) == 25
     assert parts[1].tolist() == list(range(100))
-
-
-def test_epoch_order_has_every_row_once_and_no_batch_of_one() -> None:
-    for n in (2, 15, 16, 17, 33):
-        batches = epoch_order(n, np.random.default_rng(0), 16)
-        assert sorted(np.concatenate(batches).tolist()) == list(range(n))
-        assert min(map(len, batches)) >= 2
 
 
 def test_hold_out_takes_a_whole_group_where_it_can() -> None:
