@@ -120,7 +120,7 @@ class Calls(Answer):
     """
 
     labels: tuple[str, ...]
-    vectors: npt.NDArray[np.float32]
+    vectors: npt.NDArray[np.float32] = field(compare=False)
     classes: Mapping[str, tuple[str, ...]]
     reference: str
     settings: Mapping[str, Any]

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from .options import words_of
 from .query.session import Notify, Progress, Session, no_progress, silent
-from .questions import Questions, words_of
+from .questions import Questions
 
 if TYPE_CHECKING:
     from .query.ingest.add import Added
@@ -201,11 +202,13 @@ class Index(Questions):
             >>> index.add_regions("cell_type").unchanged
             ('B', 'NK')
         """
+        from .query.ingest.options import RegionsOptions
         from .query.regions.contexts import add_regions
 
+        options = RegionsOptions(context_label, words_of(contexts), genes)
         if genes is not None:
             self.set_genes(genes)
-        return add_regions(self._session, context_label, contexts=words_of(contexts), progress=progress)
+        return add_regions(self._session, options.context_label, contexts=options.contexts, progress=progress)
 
     def set_genes(self, genes: str | Path) -> None:
         """Keep a gene table with the index, for gene symbols as queries.
@@ -246,10 +249,12 @@ class Index(Questions):
             >>> fitted.label.tolist(), fitted.groups.tolist()
             (['cell_type'], [3])
         """
+        from .query.ingest.options import CalibrateOptions
         from .query.reference.calibrate import calibrate, summary
         from .query.session import kind_of
 
-        return summary(calibrate(self._session, kind_of(kind), words_of(label) or None, group))
+        options = CalibrateOptions(kind, words_of(label), group)
+        return summary(calibrate(self._session, kind_of(options.kind), options.label or None, options.group))
 
     # -- the index itself -----------------------------------------------------------------------------
 

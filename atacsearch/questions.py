@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from .options import words_of
 from .query.session import Progress, Session, no_progress
 
 if TYPE_CHECKING:
@@ -301,7 +302,7 @@ class Questions:
                 genome, strict_genome, liftover, min_fragments, whitelist, tss, blacklist, counting, sample
             ),
         )
-        return explain_item(self._session, AnnotateQuery(as_inputs(inputs), (label,)), item, options)
+        return explain_item(self._session, AnnotateQuery(as_inputs(inputs), words_of(label)), item, options)
 
     def overlap(
         self,
@@ -400,8 +401,3 @@ class Questions:
             min_difference=min_difference, q=q, k=k, read=ReadOptions(genome, liftover=liftover)
         )
         return compare(self._session, CompareQuery(a, b, collection), options)
-
-
-def words_of(words: str | Sequence[str]) -> tuple[str, ...]:
-    """One word or several, as a tuple."""
-    return (words,) if isinstance(words, str) else tuple(words)

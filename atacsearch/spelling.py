@@ -23,7 +23,7 @@ def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
     from rapidfuzz import fuzz, process, utils  # only where a message needs it
 
     found = process.extract(
-        name,
+        str(name),
         list(dict.fromkeys(known)),
         scorer=fuzz.ratio,
         processor=utils.default_process,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anndata as ad
 import pandas as pd
 import pytest
 from tiny_world import World, build_world, write_h5ad
@@ -65,6 +66,37 @@ def test_errors_are_exceptions_with_a_message(world: World, path: Path) -> None:
         ats.open_index(world.folder / "no.index")
     with pytest.raises(InputError, match="metadata="):
         ats.open_index("http://localhost:6333")
+
+
+def test_what_is_in_memory_is_added_by_sample(world: World, path: Path) -> None:
+    cells = ad.read_h5ad(world.query)
+    with ats.open_index(path, device="cpu") as index:
+        assert index.add_cells(cells[:3], sample="one").added == {"AnnData one": 3}
+        assert index.add_cells(cells[3:5], sample="two").added == {"AnnData two": 2}
+        with pytest.raises(InputError, match="a sample of another name keeps both"):
+            index.add_cells(cells[5:7], sample="two")
+        sets = ats.tokenize(cells[7:9], world.universe)
+        assert index.add_cells(sets, sample="three").added == {"TokenSets three": 2}
+
+
+def test_bad_arguments_are_refused_in_words(world: World, path: Path) -> None:
+    with ats.open_index(path, device="cpu") as index:
+        calls = index.annotate(world.query, label="cell_type")
+        assert calls == index.annotate(world.query, label="cell_type")
+        with pytest.raises(InputError, match="no label: give one"):
+            index.annotate(world.query, label=[])
+        with pytest.raises(InputError, match="5: expected a text or a list of texts"):
+            index.search("cells", world.query, where=5)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="there is no folder"):
+            index.annotate(world.query, "cell_type", output=world.folder / "no" / "x.h5ad")
+        with pytest.raises(InputError, match="no such item"):
+            index.explain(world.query, "cell_type", 0)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="--kind regions: expected one of cells, beds"):
+            index.calibrate("regions")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="DataFrame: is no path"):
+        ats.build_universe(pd.DataFrame({"chrom": []}))  # type: ignore[arg-type]
+    none = ats.embed(ad.read_h5ad(world.query)[:0], world.model, device="cpu")
+    assert none.matrix.shape == (0, 16)
 
 
 def test_the_names_of_the_package() -> None:

@@ -6,14 +6,17 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 
 import atacsearch as ats
 from atacsearch.api.options import EmbedOptions, TokenizeOptions, UniverseOptions
 from atacsearch.cli.root import cli
+from atacsearch.errors import InputError
 from atacsearch.query.annotate.options import AnnotateOptions
 from atacsearch.query.ingest.options import AddOptions, CalibrateOptions, RegionsOptions
 from atacsearch.query.regions.options import CompareOptions, CompareQuery, OverlapOptions, OverlapQuery
@@ -124,3 +127,45 @@ def test_reading_options_are_the_same_everywhere() -> None:
         if ReadOptions in classes:
             assert set(READING) <= set(inspect.signature(function).parameters)
     assert all(f.default is not MISSING for f in fields(ReadOptions))
+
+
+@pytest.mark.parametrize(
+    ("cls", "given", "message"),
+    [
+        (SearchOptions, {"k": "5"}, "-k '5': expected a whole number, 1 or more"),
+        (SearchOptions, {"k": 2.5}, "-k 2.5: expected a whole number"),
+        (SearchOptions, {"diverse": "no"}, "--diverse 'no': expected True or False"),
+        (SearchOptions, {"group_by": ["study"]}, r"--group-by \['study'\]: expected text"),
+        (SearchOptions, {"rank": "cosin"}, "--rank cosin: expected one of .*; did you mean 'cosine'"),
+        (OverlapOptions, {"k": 0}, "-k 0: expected a whole number, 1 or more"),
+        (OverlapQuery, {"query": "x", "collections": ("bedfiles",)}, "--in bedfiles: expected one of"),
+        (CompareOptions, {"min_difference": -1}, "--min-difference -1: expected a number from 0 to 1"),
+        (CompareOptions, {"q": float("nan")}, "--q nan: expected a number from 0 to 1"),
+        (AnnotateOptions, {"coverage": "x"}, "--coverage 'x': expected a number"),
+        (EmbedOptions, {"level": "cells"}, "--level cells: expected one of cell, region"),
+        (PretrainOptions, {"holdout": 0.9}, "--holdout 0.9: expected a number from 0 to 0.5"),
+        (CelltypeOptions, {"lr": 0}, "--lr 0: expected a number above 0, at most 1"),
+        (CelltypeOptions, {"unlabelled": (5,)}, "--unlabelled 5: expected a name or path"),
+        (BatchOptions, {"layers": 0}, "--layers 0: expected a whole number, 1 or more"),
+        (BulkOptions, {"seed": 2**32}, "--seed 4294967296: expected a whole number from 0 to 4294967295"),
+        (ReadOptions, {"whitelist": ["AC"]}, "--whitelist .*: expected a path"),
+    ],
+)
+def test_python_refuses_what_the_command_line_refuses(
+    cls: type[Any], given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        cls(**given)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    assert SearchOptions(k=np.int64(3), diverse=np.bool_(True), mmr_lambda=np.float32(0.5)).end == 3
+    assert ReadOptions(genome=Path("x.chrom.sizes")).genome == Path("x.chrom.sizes")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("words", "function", "classes", "left_out"), CASES, ids=IDS)
+def test_defaults_are_allowed(
+    words: str, function: Callable[..., Any], classes: tuple[type[Any], ...], left_out: set[str]
+) -> None:
+    for cls in classes:
+        cls(**{f.name: f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING})

@@ -33,7 +33,7 @@ class Vectors(Answer):
     def matrix(self) -> npt.NDArray[np.float32]:
         """[n, d] float32 the vectors."""
         column = self.table["vector"].combine_chunks()
-        return np.asarray(column.flatten().to_numpy().reshape(len(self), -1), np.float32)
+        return np.asarray(column.flatten().to_numpy().reshape(len(self), column.type.list_size), np.float32)
 
 
 def embed(
@@ -90,8 +90,8 @@ def embed(
     read = ReadOptions(
         genome, strict_genome, liftover, min_fragments, whitelist, tss, blacklist, counting, sample
     )
-    encoder, sets = _encoder_and_sets(as_inputs(inputs), model, device, dtype, read, notify)
     options = EmbedOptions(modality, level, vector, device, dtype)
+    encoder, sets = _encoder_and_sets(as_inputs(inputs), model, device, dtype, read, notify)
     schema, parts = vector_tables(encoder, sets, options)
     tables = []
     for table, n_sets in parts:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..options import option
+from ..options import Options, option
 
 
 @dataclass(frozen=True)
-class TokenizeOptions:
+class TokenizeOptions(Options):
     """How items become token sets."""
 
     parity: Literal["gtars"] | None = option(
@@ -20,7 +20,7 @@ class TokenizeOptions:
 
 
 @dataclass(frozen=True)
-class EmbedOptions:
+class EmbedOptions(Options):
     """Which vectors are made, and how."""
 
     modality: Literal["atac"] = option("atac", "What INPUT holds.", choices=("atac",))
@@ -43,10 +43,12 @@ class EmbedOptions:
 
 
 @dataclass(frozen=True)
-class UniverseOptions:
+class UniverseOptions(Options):
     """Which regions a universe holds."""
 
-    genome: str | None = option(None, "Genome of the input (hg38, hg19, mm10, mm39 ...).", metavar="NAME")
+    genome: str | None = option(
+        None, "Genome of the input (hg38, hg19, mm10, mm39 ...).", metavar="NAME", text=True
+    )
     max_regions: int = option(
         250_000, "Keep at most this many regions, those covered by most inputs.", minimum=1
     )

@@ -10,6 +10,8 @@ from ..query.inputs import joined, read_all, token_parts
 from ..query.session import Notify, silent
 from ..readers.inputs.memory import as_inputs
 from ..readers.options import ReadOptions
+from .options import UniverseOptions
+from .paths import paths_of
 
 if TYPE_CHECKING:
     from ..readers.inputs.memory import Inputs
@@ -93,6 +95,7 @@ def _loaded(universe: Universe | str | Path, read: ReadOptions) -> Universe:
 
     if isinstance(universe, Universe):
         return universe
+    (universe,) = paths_of(universe)
     # With a chain file, the genome is that of the data, not of the universe.
     return Universe.load(universe, genome=None if read.liftover is not None else read.genome)
 
@@ -131,6 +134,7 @@ def read_fragments(
     """
     from ..readers.inputs.open import read_fragments as read_file
 
+    (path,) = paths_of(path)
     return read_file(
         path,
         _loaded(universe, ReadOptions(genome=genome)),
@@ -175,7 +179,11 @@ def build_universe(
     """
     from ..readers.inputs.universes import universe_from_inputs
 
-    paths = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    options = UniverseOptions(genome, max_regions, min_width, max_width)
     return universe_from_inputs(
-        paths, genome, max_regions=max_regions, min_width=min_width, max_width=max_width
+        paths_of(inputs),
+        options.genome,
+        max_regions=options.max_regions,
+        min_width=options.min_width,
+        max_width=options.max_width,
     )

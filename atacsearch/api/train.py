@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..options import words_of
 from ..query.session import Notify, silent
 from ..readers.options import ReadOptions
+from .paths import paths_of
 
 if TYPE_CHECKING:
     from ..readers.options import Counting
@@ -124,7 +126,7 @@ def pretrain(
     read = ReadOptions(
         genome, strict_genome, liftover, min_fragments, whitelist, tss, blacklist, counting, sample
     )
-    return pretrain_files(_paths(inputs), out, options, read, notify=notify, progress=progress)
+    return pretrain_files(paths_of(inputs), out, options, read, notify=notify, progress=progress)
 
 
 def celltype(
@@ -213,7 +215,7 @@ def celltype(
         restart=restart,
         warm_start=warm_start,
         batch=batch,
-        unlabelled=tuple(_paths(unlabelled)),
+        unlabelled=tuple(paths_of(unlabelled)),
         loss=loss,
         epochs=epochs,
         batch_size=batch_size,
@@ -223,7 +225,7 @@ def celltype(
     read = ReadOptions(
         genome, strict_genome, liftover, min_fragments, whitelist, tss, blacklist, counting, sample
     )
-    return celltype_files(_paths(inputs), label, out, options, read, notify=notify, progress=progress)
+    return celltype_files(paths_of(inputs), label, out, options, read, notify=notify, progress=progress)
 
 
 def batch(
@@ -324,7 +326,7 @@ def batch(
     read = ReadOptions(
         genome, strict_genome, liftover, min_fragments, whitelist, tss, blacklist, counting, sample
     )
-    return batch_files(_paths(inputs), batch, out, options, read, notify=notify, progress=progress)
+    return batch_files(paths_of(inputs), batch, out, options, read, notify=notify, progress=progress)
 
 
 def bulk(
@@ -401,16 +403,10 @@ def bulk(
         restart=restart,
         warm_start=warm_start,
         group=group,
-        unlabelled=tuple(_paths(unlabelled)),
+        unlabelled=tuple(paths_of(unlabelled)),
         pretrain_epochs=pretrain_epochs,
     )
     read = ReadOptions(
         genome, strict_genome, liftover, min_fragments, whitelist, tss, blacklist, counting, sample
     )
-    names = (label,) if isinstance(label, str) else tuple(label)
-    return bulk_files(_paths(inputs), names, out, options, read, notify=notify, progress=progress)
-
-
-def _paths(inputs: Paths) -> list[str | Path]:
-    """One path or several, as a list."""
-    return [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    return bulk_files(paths_of(inputs), words_of(label), out, options, read, notify=notify, progress=progress)

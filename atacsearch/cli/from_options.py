@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
-import sys
-import types
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, fields
@@ -13,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ..options import Option
+from ..options import Option, flags_of, hints_of, plain_type
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,7 +25,7 @@ def options_of(
         only: names of the fields to add; all where it is None.
         skip: names of fields to leave out.
     """
-    hints = typing.get_type_hints(cls, localns=_Names(vars(sys.modules[cls.__module__])))
+    hints = hints_of(cls)
     chosen = [
         f
         for f in fields(cls)
@@ -43,21 +40,12 @@ def options_of(
     return decorate
 
 
-class _Names(dict[str, Any]):
-    """The names of a module; those that it imports for type checking only, which no option has, stand for anything."""
-
-    def __missing__(self, name: str) -> Any:
-        if hasattr(builtins, name):
-            raise KeyError(name)
-        return Any
-
-
 def click_option(f: Field[Any], hint: Any) -> Callable[[F], F]:
     """The click option of one field."""
     about: Option = f.metadata["option"]
-    flags = (about.flag or "--" + f.name.replace("_", "-")).split("/")
+    flags = flags_of(f.name, about)
     default = None if f.default is MISSING else f.default
-    kind, is_flag = _kind(_plain(hint), about)
+    kind, is_flag = _kind(plain_type(hint), about)
     if is_flag:
         pair = [about.flag] if about.flag else flags
         return click.option(*pair, f.name, is_flag=True, default=bool(default), help=about.help)
@@ -74,18 +62,6 @@ def click_option(f: Field[Any], hint: Any) -> Callable[[F], F]:
         metavar=about.metavar,
         help=about.help,
     )
-
-
-def _plain(hint: Any) -> Any:
-    """The type without None, and of a tuple that of its elements; of `str | Path` Path."""
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        left = [a for a in typing.get_args(hint) if a is not type(None)]
-        if Path in left:
-            return Path
-        return _plain(left[0])
-    if typing.get_origin(hint) is tuple:
-        return _plain(typing.get_args(hint)[0])
-    return hint
 
 
 def _kind(hint: Any, about: Option) -> tuple[click.ParamType[Any] | None, bool]:

@@ -13,6 +13,7 @@ SHORT = {"fp32": "float32", "bf16": "bfloat16"}
 
 def choose_device(device: str) -> torch.device:
     """The torch device behind `auto`, `cpu`, `cuda` or `cuda:N`. Raises `InputError` where it is not there."""
+    device = str(device)  # a torch.device, too
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.partition(":")[0] not in DEVICES:

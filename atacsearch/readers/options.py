@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import InputError
-from ..options import option
+from ..options import Options, option
 
 Counting = Literal["fragment", "insertion"]
 SourceKind = Literal["bed", "fragments", "h5ad", "h5mu", "tenx_h5", "tenx_mtx", "cellranger", "manifest"]
@@ -16,7 +16,7 @@ DEFAULT_MIN_FRAGMENTS = 500
 
 
 @dataclass(frozen=True)
-class ReadOptions:
+class ReadOptions(Options):
     """How inputs are read.
 
     Attributes:
@@ -38,7 +38,9 @@ class ReadOptions:
         threads: threads that read; default: the processors that may be used, 8 at most.
     """
 
-    genome: str | None = option(None, "Genome of the input (hg38, hg19, mm10, mm39 ...).", metavar="NAME")
+    genome: str | None = option(
+        None, "Genome of the input (hg38, hg19, mm10, mm39 ...).", metavar="NAME", text=True
+    )
     strict_genome: bool = option(False, "Refuse input that fits the genome no better than by chance.")
     liftover: str | Path | None = option(
         None,
@@ -72,12 +74,9 @@ class ReadOptions:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        if self.counting not in (None, "fragment", "insertion"):
-            raise InputError(f"counting={self.counting!r} is not known; use 'fragment' or 'insertion'")
+        super().__post_init__()
         if self.parity not in (None, "gtars"):
             raise InputError(f"parity={self.parity!r} is not known; use None or 'gtars'")
-        if self.min_fragments is not None and self.min_fragments < 0:
-            raise InputError(f"min_fragments={self.min_fragments}: expected 0 or more")
         if self.threads is not None and self.threads < 1:
             raise InputError(f"threads={self.threads}: expected 1 or more")
 

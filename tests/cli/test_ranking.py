@@ -120,11 +120,11 @@ def test_bad_ranks_are_refused_in_one_line(run: Run, query: Path, built: Path) -
     assert wrong.code == 2
     assert "cosine" in wrong.err
     client = open_index(built)
-    with pytest.raises(InputError, match="rank 'size' is not known: cosine, overlap, fused"):
+    with pytest.raises(InputError, match="--rank size: expected one of cosine, overlap, fused"):
         client.search("beds", query, rank="size")
-    with pytest.raises(InputError, match="background 'all' is not known"):
+    with pytest.raises(InputError, match="--background all: expected one of"):
         client.search("beds", query, rank="fused", background="all")
-    with pytest.raises(InputError, match="candidates must be at least 1"):
+    with pytest.raises(InputError, match="--candidates 0: expected a whole number, 1 or more"):
         client.search("beds", query, rank="fused", candidates=0)
     with pytest.raises(InputError, match="by their vectors alone"):
         client.search("regions", "chr1:1000001-1000500", rank="fused")

@@ -85,6 +85,8 @@ def check_target(inputs: Sequence[Input], path: str | Path) -> Path:
             "write a .tsv or .parquet instead"
         )
     source = Path(source)
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}; make it first")
     if path.exists() and source.exists() and os.path.samefile(path, source):
         raise InputError(f"{path}: is the input, which is never written to; give another -o")
     return source

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...errors import InputError
-from ...options import option
+from ...options import Options, option
 from ...readers.options import ReadOptions
 
 if TYPE_CHECKING:
@@ -29,9 +29,13 @@ class AnnotateQuery:
     inputs: tuple[Input, ...]
     labels: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        if not self.labels:
+            raise InputError("no label: give one label column of the index or more")
+
 
 @dataclass(frozen=True)
-class AnnotateOptions:
+class AnnotateOptions(Options):
     """How labels are transferred, and what is added to the calls."""
 
     k: int | None = option(
@@ -95,15 +99,11 @@ class AnnotateOptions:
     read: ReadOptions = field(default_factory=ReadOptions)
 
     def __post_init__(self) -> None:
-        ways = ("auto", "head", "neighbours")
-        if self.by not in ways:
-            raise InputError(f"--by {self.by}: expected one of {', '.join(ways)}")
+        super().__post_init__()
         if not 0 < self.false_unknown < 1:
             raise InputError(f"--false-unknown {self.false_unknown:g}: expected a share between 0 and 1")
         if not 0 <= self.min_confidence <= 1:
             raise InputError(f"--min-confidence {self.min_confidence:g}: expected a number from 0 to 1")
-        if self.k is not None and self.k < 1:
-            raise InputError(f"-k {self.k}: expected 1 or more")
         if not 0 < self.ontology_confidence <= 1:
             raise InputError(
                 f"--ontology-confidence {self.ontology_confidence:g}: expected a probability above 0, at most 1"

@@ -191,6 +191,7 @@ def _refuse_changed(items: Items, older: Sequence[dict[str, Any]]) -> None:
         raise InputError(
             f"{items.source}: was indexed before with other content (sha256 {older[0]['digest'][:12]}, now "
             f"{items.content_digest[:12]}); --replace puts the new content in its place"
+            + ("" if Path(items.source).exists() else ", a sample of another name keeps both")
         )
 
 
@@ -221,7 +222,7 @@ def _write(
         batch = Batch(
             ids=items.ids[first : first + BATCH],
             items=sets.names,
-            labels=columns.slice(first, BATCH),
+            labels=columns.slice(first, len(rows)),
             sets=sets,
             vectors=vectors,
         )

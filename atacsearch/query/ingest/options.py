@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ...options import option
+from ...options import Options, option
 from ...readers.options import ReadOptions
 
 GENES = "Gene table: BED6 of transcription start sites (name = gene|transcript) or GTF."
 
 
 @dataclass(frozen=True)
-class AddOptions:
+class AddOptions(Options):
     """How cells or BED files are added."""
 
     labels: str | Path | None = option(
@@ -24,7 +24,7 @@ class AddOptions:
 
 
 @dataclass(frozen=True)
-class RegionsOptions:
+class RegionsOptions(Options):
     """Which contexts are added."""
 
     context_label: str = option(
@@ -37,7 +37,7 @@ class RegionsOptions:
 
 
 @dataclass(frozen=True)
-class CalibrateOptions:
+class CalibrateOptions(Options):
     """What confidence is fitted for, and on which groups."""
 
     kind: Literal["cells", "beds"] = option("cells", "Collection.", choices=("cells", "beds"))

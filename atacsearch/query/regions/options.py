@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from ...errors import InputError
-from ...options import option
+from ...options import Options, option
 from ...readers.options import ReadOptions
 
 
 @dataclass(frozen=True)
-class OverlapQuery:
+class OverlapQuery(Options):
     """Who has this: a region string (1-based inclusive), a gene symbol, or a BED file (each region asks).
 
     Attributes:
@@ -30,7 +30,7 @@ class OverlapQuery:
 
 
 @dataclass(frozen=True)
-class OverlapOptions:
+class OverlapOptions(Options):
     """How the items are counted and shown."""
 
     by: str | None = option(
@@ -62,7 +62,7 @@ class OverlapOptions:
 
 
 @dataclass(frozen=True)
-class CompareQuery:
+class CompareQuery(Options):
     """Which regions set A and B apart.
 
     Attributes:
@@ -79,14 +79,13 @@ class CompareQuery:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if "rest" in (str(self.a), str(self.b)) and str(self.a) == str(self.b):
             raise InputError("rest is all but the other side: give the other one, as cell_type=B")
-        if self.collection not in (None, "cells", "beds"):
-            raise InputError(f"--in {self.collection}: expected cells or beds")
 
 
 @dataclass(frozen=True)
-class CompareOptions:
+class CompareOptions(Options):
     """Which differences are shown."""
 
     min_difference: float = option(

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ...errors import InputError
-from ...options import option
+from ...options import Options, option
 from ...readers.options import ReadOptions
-from ...spelling import did_you_mean
 
 if TYPE_CHECKING:
     from ...readers.inputs.memory import Input
@@ -21,7 +20,7 @@ BACKGROUNDS = ("universe", "indexed")
 
 
 @dataclass(frozen=True)
-class SearchQuery:
+class SearchQuery(Options):
     """What is asked.
 
     Attributes:
@@ -59,7 +58,7 @@ class SearchQuery:
 
 
 @dataclass(frozen=True)
-class SearchOptions:
+class SearchOptions(Options):
     """How the answers are found, ordered and shown."""
 
     k: int = option(10, "Number of nearest neighbours.", flag="-k/--k", metavar="N", minimum=1)
@@ -114,25 +113,13 @@ class SearchOptions:
     read: ReadOptions = field(default_factory=ReadOptions)
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise InputError(f"k must be at least 1, not {self.k}")
-        if self.offset < 0:
-            raise InputError(f"offset must be 0 or more, not {self.offset}")
-        for name, value, known in (("rank", self.rank, RANKS), ("background", self.background, BACKGROUNDS)):
-            if value not in known:
-                raise InputError(
-                    f"{name} {value!r} is not known: {', '.join(known)}{did_you_mean(value, known)}"
-                )
-        if self.candidates < 1:
-            raise InputError(f"candidates must be at least 1, not {self.candidates}")
+        super().__post_init__()
         if self.mmr_lambda is not None and not self.diverse:
             raise InputError("--mmr-lambda is the weight of --diverse, which is not given")
         if self.diverse:
             self._check_diverse()
 
     def _check_diverse(self) -> None:
-        if not 0 <= self.weight <= 1:
-            raise InputError(f"--mmr-lambda {self.weight:g}: expected a weight from 0 to 1")
         if self.end > POOL:
             raise InputError(
                 f"--diverse chooses among the nearest {POOL}; offset and k together are {self.end}: ask for at most "

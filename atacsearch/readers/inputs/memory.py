@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Input: TypeAlias = Union["str", "Path", "AnnData", "pd.DataFrame", "pl.DataFrame", "pa.Table", TokenSets]
 Inputs: TypeAlias = Input | Sequence[Input]
 
-CHROM = ("chrom", "chromosome", "chr", "seqnames", "Chromosome")
+CHROM = ("chrom", "chromosome", "chr", "seqnames", "Chromosome", "#chrom")
 START = ("start", "chromStart", "Start")
 END = ("end", "chromEnd", "stop", "End")
 BARCODE = ("barcode", "Barcode", "cell", "CB")
@@ -42,16 +42,18 @@ COUNT = ("count", "readSupport")
 
 
 def as_inputs(inputs: Inputs) -> tuple[Input, ...]:
-    """One input or several, as a tuple."""
-    if isinstance(inputs, list | tuple):
-        return tuple(inputs)
+    """One input or several, as a tuple; several may also come as an array, a series or an iterator."""
+    if isinstance(inputs, list | tuple | Iterator) or hasattr(inputs, "tolist"):
+        several: Any = inputs
+        return tuple(several)
     return (inputs,)
 
 
 def open_any(x: Input, universe: Universe, options: ReadOptions) -> list[Items]:
     """Read an input of any kind and tokenise it: `open_input` for what is on disk and for what is in memory.
 
-    Token sets are taken as cells. An item made of a table of intervals is called `sample`, or `table`.
+    Token sets are taken as cells. An item made of a table of intervals is called `sample`, or `table`. With a
+    `sample`, what is in memory is a source of that name: an index tells by it two tables of one kind apart.
 
     Raises:
         InputError: an input that cannot be read, or token sets of another universe.
@@ -61,7 +63,12 @@ def open_any(x: Input, universe: Universe, options: ReadOptions) -> list[Items]:
     if isinstance(x, str | Path):
         return open_input(x, universe, options)
     with on_disk(x) as (path, name):
-        return [_renamed(items, path, name, options) for items in open_input(path, universe, options)]
+        name = name if options.sample is None else f"{name} {options.sample}"
+        try:
+            found = open_input(path, universe, options)
+        except InputError as error:
+            raise type(error)(str(error).replace(str(path), name)) from None
+        return [_renamed(items, path, name, options) for items in found]
 
 
 def _of_token_sets(sets: TokenSets, universe: Universe, options: ReadOptions) -> Items:
@@ -73,10 +80,9 @@ def _of_token_sets(sets: TokenSets, universe: Universe, options: ReadOptions) ->
     sample = options.sample or "tokens"
     ids = tuple(f"{sample}#{name}" for name in sets.names)
     digest = hashlib.sha256(sets.offsets.tobytes() + sets.tokens.tobytes()).hexdigest()
-    report = ReadReport("TokenSets", "tokens")
-    return Items(
-        "cells", sets, ids, empty_table(len(ids)), report, universe.genome, "TokenSets", digest, None
-    )
+    source = "TokenSets" if options.sample is None else f"TokenSets {options.sample}"
+    report = ReadReport(source, "tokens")
+    return Items("cells", sets, ids, empty_table(len(ids)), report, universe.genome, source, digest, None)
 
 
 def _renamed(items: Items, path: Path, name: str, options: ReadOptions) -> Items:
@@ -115,7 +121,7 @@ def _written(x: Any, folder: Path) -> tuple[Path, str]:
     if hasattr(x, "obs_names") and hasattr(x, "write_h5ad"):
         return _write_anndata(x, folder / "anndata.h5ad"), "AnnData"
     table = _arrow(x)
-    columns = _columns(table)
+    columns = _columns(table.column_names)
     if columns.barcode is not None:
         return _write_table(table, columns, folder / "table.fragments.tsv"), "table of fragments"
     return _write_table(table, columns, folder / "table.bed"), "table of intervals"
@@ -126,8 +132,22 @@ def _write_anndata(adata: AnnData, path: Path) -> Path:
     import anndata as ad
 
     uns = {"genome": adata.uns["genome"]} if "genome" in adata.uns else {}
-    ad.AnnData(X=adata.X, obs=adata.obs.copy(), var=adata.var.copy(), uns=uns).write_h5ad(path)
+    ad.AnnData(X=adata.X, obs=_storable(adata.obs), var=_storable(adata.var), uns=uns).write_h5ad(path)
     return path
+
+
+def _storable(frame: pd.DataFrame) -> pd.DataFrame:
+    """A copy that an h5ad can hold: dates, mixed and nested values as text, no column named as the index is."""
+    kept = frame.copy()
+    kept.index.name = None
+    kept.columns = kept.columns.map(str)
+    kept = kept.drop(columns="_index", errors="ignore")
+    for name in kept.columns:
+        column = kept[name]
+        if column.dtype.kind in "biufc" or column.dtype.name in ("category", "string", "str"):
+            continue
+        kept[name] = column.map(str).where(column.notna(), None).astype(object)
+    return kept
 
 
 def _arrow(x: Any) -> pa.Table:
@@ -139,11 +159,24 @@ def _arrow(x: Any) -> pa.Table:
     if hasattr(x, "to_arrow"):
         return x.to_arrow()
     if hasattr(x, "columns") and hasattr(x, "iloc"):
-        return pa.Table.from_pandas(x, preserve_index=False)
+        return _of_pandas(x)
     raise InputError(
         f"{type(x).__name__}: cannot be read; expected a path, an AnnData, a pandas, polars or Arrow table of "
         "intervals (columns chrom, start, end; with barcode: fragments), or TokenSets"
     )
+
+
+def _of_pandas(frame: pd.DataFrame) -> pa.Table:
+    """The columns that are looked at, as Arrow; the others may hold anything."""
+    import pyarrow as pa
+
+    found = _columns([str(name) for name in frame.columns])
+    known = (found.chrom, found.start, found.end, found.barcode, found.count)
+    looked_at = frame.loc[:, [name in known for name in frame.columns]]
+    try:
+        return pa.Table.from_pandas(looked_at, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise InputError(f"table: {error.args[0]}, in {error.args[-1]}") from None
 
 
 @dataclass(frozen=True)
@@ -157,8 +190,7 @@ class _Columns:
     count: str | None
 
 
-def _columns(table: pa.Table) -> _Columns:
-    names = list(table.column_names)
+def _columns(names: Sequence[str]) -> _Columns:
     found: dict[str, str | None] = {}
     wanted: Mapping[str, Sequence[str]] = {
         "chrom": CHROM,
@@ -170,10 +202,17 @@ def _columns(table: pa.Table) -> _Columns:
     for what, known in wanted.items():
         found[what] = next((name for name in known if name in names), None)
     if found["chrom"] is None or found["start"] is None or found["end"] is None:
-        raise InputError(
-            f"table: has the columns {', '.join(names[:8]) or 'none'}; expected chrom, start, end (0-based half-open)"
-        )
+        raise _no_coordinates(names)
+    if any(list(names).count(name) > 1 for name in found.values() if name):
+        raise _no_coordinates(names)
     return _Columns(found["chrom"], found["start"], found["end"], found["barcode"], found["count"])
+
+
+def _no_coordinates(names: Sequence[str]) -> InputError:
+    return InputError(
+        f"table: has the columns {', '.join(names[:8]) or 'none'}; expected chrom, start, end (0-based half-open), "
+        "each once"
+    )
 
 
 def _write_table(table: pa.Table, columns: _Columns, path: Path) -> Path:
@@ -181,15 +220,30 @@ def _write_table(table: pa.Table, columns: _Columns, path: Path) -> Path:
     import pyarrow as pa
     import pyarrow.csv as csv
 
+    if not table.num_rows:
+        raise InputError("table: has no rows")
     kept = {
-        "chrom": table[columns.chrom].cast(pa.string()),
-        "start": table[columns.start].cast(pa.int64()),
-        "end": table[columns.end].cast(pa.int64()),
+        "chrom": _cast(table, columns.chrom, pa.string()),
+        "start": _cast(table, columns.start, pa.int64()),
+        "end": _cast(table, columns.end, pa.int64()),
     }
     if columns.barcode is not None:
         ones = pa.array([1] * table.num_rows, pa.int64())
-        kept["barcode"] = table[columns.barcode].cast(pa.string())
-        kept["count"] = ones if columns.count is None else table[columns.count].cast(pa.int64())
+        kept["barcode"] = _cast(table, columns.barcode, pa.string())
+        kept["count"] = ones if columns.count is None else _cast(table, columns.count, pa.int64())
     options = csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
-    csv.write_csv(pa.table(kept), path, options)
+    try:
+        csv.write_csv(pa.table(kept), path, options)
+    except pa.ArrowInvalid as error:  # a tab, line break or quote in a name
+        raise InputError(f"table: a chromosome or barcode cannot be written to a file ({error})") from None
     return path
+
+
+def _cast(table: pa.Table, name: str, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column as another type. Raises `InputError` where a value is none of that type."""
+    import pyarrow as pa
+
+    try:
+        return table[name].cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"table: column {name}: expected {kind} ({error})") from None

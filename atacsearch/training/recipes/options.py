@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ...errors import InputError
-from ...options import option
+from ...options import Options, option
 
 Size = Literal["tiny", "small", "base"]
 SIZES = ("tiny", "small", "base")
@@ -15,7 +14,7 @@ WARM = "Start the token table from an SVD."
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class RunOptions(Options):
     """What every recipe takes: what a run starts from, and how it runs."""
 
     universe: str | Path | None = option(
@@ -30,12 +29,6 @@ class RunOptions:
     restart: bool = option(False, "Begin anew where an unfinished run lies in the output folder.")
     warm_start: bool = option(True, WARM, flag="--warm-start/--no-warm-start")
     device: str = option("auto", "Where the encoder runs.", metavar="auto|cpu|cuda")
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**32:
-            raise InputError(f"--seed {self.seed}: expected a whole number from 0 to {2**32 - 1}")
-        if self.size not in SIZES:
-            raise InputError(f"--size {self.size}: expected one of {', '.join(SIZES)}")
 
 
 @dataclass(frozen=True)

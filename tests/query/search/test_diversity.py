@@ -63,10 +63,10 @@ def test_no_hits_and_fewer_than_asked():
 def test_pages_that_cannot_be():
     with pytest.raises(InputError, match=f"nearest {POOL}; offset and k together are {POOL + 1}"):
         SearchOptions(k=1, offset=POOL, diverse=True)
-    with pytest.raises(InputError, match="expected a weight from 0 to 1"):
+    with pytest.raises(InputError, match=r"--mmr-lambda 1\.5: expected a number from 0 to 1"):
         SearchOptions(diverse=True, mmr_lambda=1.5)
-    with pytest.raises(InputError, match="k must be at least 1"):
+    with pytest.raises(InputError, match="-k 0: expected a whole number, 1 or more"):
         SearchOptions(k=0)
-    with pytest.raises(InputError, match="offset must be 0 or more"):
+    with pytest.raises(InputError, match="--offset -1: expected a whole number, 0 or more"):
         SearchOptions(k=1, offset=-1)
     assert SearchOptions(k=10, offset=20).end == 30
