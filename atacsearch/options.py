@@ -1,7 +1,7 @@
 """Options as data: one table of names, defaults and help that builds both the command line and the Python side.
 
 An options class is a frozen dataclass whose fields are made by `option`. `cli/from_options.py` makes click options of
-them; a test holds the signatures of the public methods against them.
+them. The public methods repeat names and defaults in their signatures; `tests/test_options.py` checks that they agree.
 """
 
 from __future__ import annotations
