@@ -1,6 +1,7 @@
-"""Answers: small frozen objects around one Arrow table, the same for every question.
+"""Answers: what a question returns, a frozen object around one Arrow table.
 
-An answer shows its columns as attributes, turns into pandas or Arrow, and draws itself in a notebook.
+An answer has its columns as attributes, can be made into pandas or Arrow, and shows itself as a table in a notebook.
+Which columns there are is decided where the table is made, in `query/`; the command line prints it by `tables.py`.
 """
 
 from __future__ import annotations

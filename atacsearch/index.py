@@ -1,12 +1,13 @@
 """The public index: open or create one, ask it, add to it.
 
-import atacsearch as ats
+    import atacsearch as ats
 
-with ats.open_index("my.index") as index:
-    calls = index.annotate("new_cells.h5ad", label="cell_type")
-    hits = index.search("beds", "peaks.bed", k=5)
+    with ats.open_index("my.index") as index:
+        calls = index.annotate("new_cells.h5ad", label="cell_type")
+        hits = index.search("beds", "peaks.bed", k=5)
 
-Every method says the same as the command of its name, with the same options. The questions are in `questions.py`.
+Every method does what the command of its name does, with the same options. The questions are in `questions.py`; here
+is what adds to an index, checks and repairs it.
 """
 
 from __future__ import annotations

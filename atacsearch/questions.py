@@ -1,7 +1,7 @@
 """The questions that can be put to an open index: search, annotate, explain, overlap, compare.
 
-A method makes one frozen query and one frozen options object, which go down as they are; answers are frozen objects
-(`atacsearch.answers`). `Index` adds what changes an index.
+A method puts its arguments into two frozen objects, a query (what is asked) and options (how), and hands both to one
+function in `query/`. Answers are frozen objects, too (`answers.py`). `Index` (`index.py`) adds what changes an index.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Kind = Literal["cells", "beds", "regions"]
 
 
 class Questions:
-    """An open index as it is asked; made as an `Index`."""
+    """The questions of an open index. It is not made by itself: an `Index` has them."""
 
     _session: Session
 

@@ -59,11 +59,14 @@ def annotate(
 ) -> None:
     """Name cells or BED files by label transfer.
 
-    INPUT is an h5ad, a fragment file, a BED or narrowPeak file, or a manifest (.tsv/.csv with a column
-    `file`). Items are named by the class head of the model, where it was trained for the label (`train celltype`),
-    else by the nearest items of the index that have a value in the label column, the nearer the more. One row per
-    input item, in input order: item, label, confidence, margin (to the second label), nearest_distance, status. With
-    several --label a column label_name follows item.
+    INPUT is an h5ad or h5mu, a 10x matrix, a fragment file, a Cell Ranger folder, a BED or narrowPeak file, or a
+    manifest (.tsv/.csv with a column `file`).
+
+    Items are named by the class head of the model, where it was trained for the label (`train celltype`), else by the
+    nearest items of the index that have a value in the label column; a nearer item counts more.
+
+    There is one row per input item, in input order: item, label, confidence, margin (to the second label),
+    nearest_distance, status. With several --label a column label_name follows item.
 
     `confidence` is a probability, fitted on donors, libraries or collections of the reference that were held out; a
     message says on how many, and when there were too few to promise anything.

@@ -31,9 +31,9 @@ def tokenize(
 ) -> None:
     """Turn cells or BED files into token sets.
 
-    INPUT is an h5ad, a fragment file, a BED or narrowPeak file, or a manifest (.tsv/.csv with a column
-    `file`). The tokens of an item are the regions of the universe that it overlaps, ascending, each once.
-    The digest of the universe is in the metadata of the file.
+    INPUT is an h5ad or h5mu, a 10x matrix, a fragment file, a Cell Ranger folder, a BED or narrowPeak file, or a
+    manifest (.tsv/.csv with a column `file`). The tokens of an item are the regions of the universe that it overlaps,
+    ascending, each once. The digest of the universe is in the metadata of the file.
 
     \b
     Example:

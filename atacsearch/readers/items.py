@@ -1,4 +1,4 @@
-"""What goes into a reader and what comes out: `ReadOptions` and `Items`."""
+"""What comes out of a reader: `Items`. What goes in is in `source.py` and `options.py`."""
 
 from __future__ import annotations
 

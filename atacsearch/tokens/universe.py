@@ -338,7 +338,7 @@ class Universe:
                 by chromosome name and start, each region once per interval that hits it, one unk if nothing
                 is hit at all (in a fragment file: file order, one unk for every fragment that hits nothing).
             genome, strict_genome, counting, min_fragments, whitelist, tss, blacklist, sample, liftover, kind, threads:
-                how a file is read, as in `atacsearch.ReadOptions`; for a path alone.
+                how a file is read, see `ReadOptions` in `readers/options.py`; for a path alone.
 
         Returns:
             One set an item. Items of a file are named as the user knows them (cell barcode, file).

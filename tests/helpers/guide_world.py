@@ -121,4 +121,6 @@ def build_guide_world(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    build_guide_world(Path(sys.argv[1]))
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    build_guide_world(folder)

@@ -1,9 +1,15 @@
-"""Label transfer from question to calls: read and tokenise the items, find who may vote, embed, decide, report.
+"""Label transfer, from question to calls: read the items, find who may vote, embed, decide, report.
 
-Where the model has a class head for a label (`train celltype`) that knows all values of the voters, the head's
-calibrated probabilities name the items; else the neighbours do (`reference/neighbourhood.py`), in the vector that was
-made for the label (`train bulk`) or in the general one. Either way confidence was fitted on held-out groups of the
-reference, and an item that is less like its best class than 95 % of the reference's own held-out items is unknown.
+A class head of the model names the items (`by_head.py`), if the model was trained for the label (`train celltype`)
+and its head knows every value that the voters have. Otherwise the nearest neighbours vote (`by_neighbours.py`); how
+many, and how much each counts, is in `reference/neighbourhood.py`. They are compared by the vector that was made for
+the label (`train bulk`), or else by the general one.
+
+Either way, confidence was fitted on held-out groups of the reference. An item is unknown if it is less like its best
+class than 95 % of the reference's own held-out items are like theirs.
+
+What `annotate` prints is the table of `Transfer.table` (`calls.py`) with the columns that were asked for behind it
+(`columns.py`).
 """
 
 from __future__ import annotations

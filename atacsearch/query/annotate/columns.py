@@ -1,4 +1,7 @@
-"""Columns beside the calls: status of the query's quality, doublets, Cell Ontology terms, markers, clusters."""
+"""Columns added to the calls: doublets, Cell Ontology terms, markers, clusters; and which statuses overrule the call's.
+
+The columns that are always there (`item, label, confidence` ...) are made in `calls.py`.
+"""
 
 from __future__ import annotations
 

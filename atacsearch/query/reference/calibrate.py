@@ -45,7 +45,7 @@ def calibrate(
         session: the open index.
         kind: `cells` or `bedfiles`.
         labels: label columns; by default all text columns of 2 to 500 values.
-        group: column of the groups that are held out; by default found by its name (`groups.COLUMNS`).
+        group: column of the groups that are held out; by default found by its name (`sample_groups.COLUMNS`).
 
     Returns:
         What was fitted, by label.

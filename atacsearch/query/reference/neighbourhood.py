@@ -20,7 +20,7 @@ from ...model.heads.calibration import Calibration, fit_calibration, softmax, wi
 
 Floats = npt.NDArray[np.floating[Any]]
 
-K = 30  # neighbours that are looked at
+K = 30  # neighbours that vote, where the user does not say; the help of `-k` names this number, too
 WIDTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # times the median distance to the nearest item of another group
 ONE_WIDTH = (1.0,)  # of a single class, which any width names alike
 FLOOR = 0.1  # weight, next to the nearest neighbour's 1, that every class gets
@@ -32,7 +32,7 @@ class Neighbourhood:
     """How neighbours become probabilities.
 
     Attributes:
-        k: neighbours that are looked at.
+        k: neighbours that vote, at the most.
         width: of the kernel, in cosine distance.
         calibration: of the scores; None where too few items were there to fit one.
         vector: name of the vectors in which it was fitted.

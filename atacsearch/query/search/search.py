@@ -1,9 +1,12 @@
 """Search from question to hits: read, tokenise and embed the queries, find the nearest items, order them, report.
 
 `query.py` resolves queries to vectors and token sets, `candidates.py` fetches the nearest items in a stable order,
-`rerank.py` orders them by overlap where asked, `group_by.py` and `diversity.py` thin them out, `results.py` makes the
-table. A query is left out of its own answers, a region in all contexts. Free text restricts the answers of a query to
-items with all its words, which then come by distance; alone, it ranks them (`text.py`).
+`rerank.py` orders them by overlap where asked, `group_by.py` and `diversity.py` leave some out where asked,
+`results.py` makes the table and `terminal_columns.py` chooses what a terminal shows of it.
+
+An indexed item that asks is left out of its own answers, and a region in all its contexts. A text beside a query
+keeps only answers that have all its words. A text without a query orders the answers by how well they match it
+(`text.py`).
 """
 
 from __future__ import annotations
@@ -50,8 +53,8 @@ def search(
         `statistics.py`, with groups `n_in_group`, and for a text alone `text_score` (distance is null then).
 
     Raises:
-        InputError: the query is none of these, the collection is empty or lacks the vector, or a filter has no
-            index.
+        InputError: a query that cannot be resolved, an empty collection or one without the vector, an unknown column,
+            or options that do not go together.
     """
     _check_query(query, options)
     searched = _searched(session, query.kind, options)

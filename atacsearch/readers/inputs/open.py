@@ -208,6 +208,7 @@ def input_genome(path: str | Path) -> str | None:
 
 
 def _intervals_of(path: Path, name: str) -> list[UniverseSource]:
+    """As `input_intervals`; `name` is what messages call the file."""
     kind = detect_kind(path)
     report = ReadReport(name, kind)
     if kind == "manifest":
@@ -249,6 +250,7 @@ def _cell_source(
 
 
 def _read_cells(source: CellSource, universe: Universe, options: ReadOptions) -> Items:
+    """Call the reader of the source's kind; h5ad and h5mu are what is left at the end."""
     if source.kind == "fragments":
         from ..fragments.items import read_fragment_items
 

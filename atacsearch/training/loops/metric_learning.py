@@ -44,7 +44,7 @@ class CelltypeSettings:
         min_steps: steps of an epoch at the least, so that a small reference is trained as long as it needs.
         lr: peak learning rate of the network.
         table_lr: peak learning rate of the token table.
-        loss: `head` leaves the encoder and fits a class head, see `class_head.train`; `proxy`, `triplet` and
+        loss: `head` leaves the encoder and fits a class head (`training/class_head/train.py`); `proxy`, `triplet` and
             `contrastive` train the encoder, and the settings above and below are theirs.
         temperature: divides the cosines of the proxy and contrastive losses.
         mixing: parameter a of the Beta(a, a) from which the shares of two mixed cells are drawn (proxy loss);

@@ -20,7 +20,7 @@ All other files are candidates.
 - *recall@10*: how many of the first ten answers are right, of as many as could be; *MAP*: mean average precision.
 - *overlap* orders by the Jaccard index adjusted for chance, *fused* by 0.3 of the standardised cosine similarity and
   0.7 of the standardised enrichment of shared regions over what their openness lets expect
-  (`atacsearch/query/fusion.py`).
+  (`atacsearch/query/search/fusion.py`).
 - Overlap counts regions of the universe; `bedtools jaccard` divides base pairs.
 
 The order of overlap, the kind of fusion and its weight were looked for on the first half of the files
