@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import re
 import shutil
@@ -232,7 +233,11 @@ def pages() -> dict[str, str]:
 
 def main() -> None:
     """Write all pages; pages of commands that are gone go."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "reference"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "docs" / "reference")
+    folder = parser.parse_args().folder
     shutil.rmtree(folder / "commands", ignore_errors=True)
     for name, text in pages().items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
