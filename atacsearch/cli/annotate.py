@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,7 +20,10 @@ from .options import (
     output_options,
 )
 
-ADDING = ("coverage", "doublets", "ontology", "ontology_confidence", "markers", "clusters")  # columns
+if TYPE_CHECKING:
+    from ..index import Index
+
+ADDING = ("coverage", "doublets", "ontology", "markers", "clusters")  # columns to the calls
 
 
 @click.command()
@@ -98,28 +101,39 @@ def annotate(
         raise click.UsageError("--explain-bed needs --explain ITEM")
     copy = output.path if output.path is not None and output.path.suffix.lower() == ".h5ad" else None
     with open_index(index_path, device=device, model=model, notify=notify) as index:
-        if explain is None:
-            with progress("Encoding", None) as advance:
-                calls = index.annotate(inputs, label, output=copy, progress=advance, **options)
-            if copy is None:
-                output.write(calls)
+        if explain is not None:
+            _explain(index, inputs, label, explain, explain_bed, output, options)
             return
-        adding = [options.pop(name) for name in ADDING]
-        if (
-            len(label) > 1
-            or copy is not None
-            or any(x for x in adding if not isinstance(x, float))
-            or adding[0]
-        ):
-            raise click.UsageError(
-                "--explain tells of one --label, in a table; leave out the others, -o .h5ad and what adds columns "
-                "(--coverage, --doublets, --ontology, --markers, --clusters)"
-            )
-        why = index.explain(inputs, label[0], explain, **options)
+        with progress("Encoding", None) as advance:
+            calls = index.annotate(inputs, label, output=copy, progress=advance, **options)
+        if copy is None:
+            output.write(calls)
+
+
+def _explain(
+    index: Index,
+    inputs: tuple[str, ...],
+    label: tuple[str, ...],
+    item: str,
+    bed: Path | None,
+    output: Output,
+    options: dict[str, Any],
+) -> None:
+    """Print who voted on one item, instead of the calls."""
+    from ..query.annotate.explain import write_regions
+    from .messages import notify
+
+    options.pop("ontology_confidence")
+    beside = [options.pop(name) for name in ADDING]
+    as_h5ad = output.path is not None and output.path.suffix.lower() == ".h5ad"
+    if len(label) > 1 or as_h5ad or any(beside):
+        raise click.UsageError(
+            "--explain tells of one --label, in a table; leave out the others, -o .h5ad and what adds columns "
+            "(--coverage, --doublets, --ontology, --markers, --clusters)"
+        )
+    why = index.explain(inputs, label[0], item, **options)
     (row,) = why.call
     notify(f"{row['item']}: {row['label']}, confidence {row['confidence']:.3f}, {row['status']}")
-    if explain_bed is not None:
-        from ..query.annotate.explain import write_regions
-
-        write_regions(why.regions.table, explain_bed)
+    if bed is not None:
+        write_regions(why.regions.table, bed)
     output.write(why.voters)

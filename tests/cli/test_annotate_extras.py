@@ -216,9 +216,9 @@ def test_a_column_called_as_one_of_the_answer_hides_nothing(run: Run, world: Wor
 
 def test_python_refuses_what_it_does_not_know(typed: Path, world: World) -> None:
     with ats.open_index(typed) as index:
-        with pytest.raises(InputError, match="no such collection"):
+        with pytest.raises(InputError, match="--kind bedfiles: expected one of cells, beds"):
             index.calibrate("bedfiles")
-        with pytest.raises(InputError, match="no such collection"):
+        with pytest.raises(InputError, match="--reference bedfiles: expected one of cells, beds"):
             index.annotate(world.query, "cell_type", reference="bedfiles")
         with pytest.raises(InputError, match="no input"):
             index.annotate([], "cell_type")

@@ -141,7 +141,7 @@ def test_long_queries_go_in_pieces(toys: list[Toy], tmp_path: Path, monkeypatch:
         ("chr1:1-100", {"by": "colour"}, "no such column in this index; there are: cell_type"),
         ("chr1:1-100", {"collections": ["beds"], "by": "colour"}, "no column 'colour'"),
         ("chr1:1-100", {"collections": ["regions"]}, "holds no regions"),
-        ("chr1:1-100", {"collections": ["genes"]}, "expected cells, beds or regions"),
+        ("chr1:1-100", {"collections": ["genes"]}, "expected one of cells, beds, regions"),
         ("chr1:1-100", {"where": ["colour=red"]}, "no column 'colour'"),
     ],
 )
